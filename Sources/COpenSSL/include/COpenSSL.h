@@ -1,0 +1,3 @@
+#include <openssl/ssl.h>
+#include "COpenSSLDTLS.h"
+#include "COpenSSLSRTP.h"
