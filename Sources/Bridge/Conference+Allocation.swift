@@ -27,7 +27,7 @@ extension Conference {
             byName[name] = source
             names.append(name)
         }
-        let heights = receiver.constraints.effectiveHeights(names) { byName[$0]?.sendsVideo ?? false }
+        let heights = receiver.constraints.effectiveHeights(names) { byName[$0].map(\.isOffered) ?? false }
         var forwarded: [String] = []
         for name in names {
             guard let source = byName[name] else { continue }

@@ -68,7 +68,10 @@ extension Conference {
             endpoint.outputs?.extensions = endpoint.formats.extensions
             endpoint.outputs?.rtxPayloadTypes = endpoint.formats.retransmissionTypes
         }
-        if let mute = request.forceMute { endpoint.forceMute = mute }
+        if let mute = request.forceMute {
+            endpoint.forceMute = mute
+            needsAllocation = true
+        }
         var restarted = false
         if let transport = request.transport {
             if let ice = transport.ice { signal(ice, to: endpoint, now: now) }

@@ -4,7 +4,7 @@
 
 import Colibri
 public import DTLS
-import ICE
+public import ICE
 public import RTP
 import SRTP
 
@@ -23,6 +23,11 @@ public final class Shard {
     private var byFragment: [UsernameFragment: Endpoint] = [:]
     private var byTag: [UInt32: Endpoint] = [:]
     private var byPath: [Path: Endpoint] = [:]
+    /// Validated paths of endpoints that other shards own.
+    private var foreignPaths: [Path: Int] = [:]
+    private let neighbours: (any ShardNeighbours)?
+    /// The datagrams being handled were carried here by another shard: they go no further.
+    private var areCarried = false
     private var nextHandle: UInt64 = 1
     private var nextTag: UInt32 = 1
     private var events: [ShardEvent] = []
@@ -48,15 +53,17 @@ public final class Shard {
     /// - Parameters:
     ///   - entropy: source of ufrags, passwords, SSRCs and tie-breakers; unpredictable in production.
     ///   - sink: gets what is to be sent, during calls to this shard.
+    ///   - neighbours: the other shards on the same port; nil when there are none.
     /// - Throws: when OpenSSL refuses the identity or no SRTP engine works.
     public init(
         _ configuration: ShardConfiguration, identity: DTLSIdentity, entropy: any RandomNumberGenerator,
-        sink: any DatagramSink
+        sink: any DatagramSink, neighbours: (any ShardNeighbours)? = nil
     ) throws {
         self.configuration = configuration
         dtlsContext = try DTLSContext(identity: identity)
         fingerprint = identity.fingerprint
         random = Entropy(entropy)
+        self.neighbours = neighbours
         engine = SRTPEngine.preferred()
         batch = OutboundBatch(engine: engine, sink: sink)
         unsafe openJobs = .allocate(capacity: Self.openLimit)
@@ -97,21 +104,39 @@ public final class Shard {
         forwardAndFlush()
     }
 
+    /// Handles datagrams that arrived at another shard's socket.
+    public func receiveCarried(_ datagrams: UnsafeBufferPointer<InboundDatagram>, now: Instant) {
+        areCarried = true
+        unsafe receive(datagrams, now: now)
+        areCarried = false
+    }
+
+    /// What another shard announced: datagrams on `path` are for it; nil: no longer.
+    public func note(_ path: Path, ownedBy shard: Int?) { foreignPaths[path] = shard }
+
+    /// Passes a datagram on to the shard that owns it; counted when that is not possible.
+    private func carry(_ datagram: InboundDatagram, to shard: Int?, else reason: DropReason) {
+        guard !areCarried, let neighbours, let shard, shard != Int(configuration.index) else {
+            return statistics.count(reason)
+        }
+        if !neighbours.carry(datagram, to: shard) { statistics.count(.carrierFull) }
+    }
+
     /// Handles what is no RTP, queues what is; true if a job was added.
     private func sort(_ datagram: InboundDatagram, _ jobs: inout Int) -> Bool {
         let bytes = unsafe Span<UInt8>(
             _unsafeStart: datagram.bytes.assumingMemoryBound(to: UInt8.self), count: datagram.count)
         switch DatagramKind(bytes) {
-        case .stun: receiveSTUN(bytes, on: datagram.path)
+        case .stun: receiveSTUN(datagram, bytes)
         case .dtls:
             guard let endpoint = byPath[datagram.path] else {
-                statistics.count(.unvalidatedPath)
+                carry(datagram, to: foreignPaths[datagram.path], else: .unvalidatedPath)
                 return false
             }
             handle(endpoint.transport.receiveDTLS(bytes, on: datagram.path, batch: batch, now: now), of: endpoint)
         case .rtp, .rtcp:
             guard let endpoint = byPath[datagram.path] else {
-                statistics.count(.unvalidatedPath)
+                carry(datagram, to: foreignPaths[datagram.path], else: .unvalidatedPath)
                 return false
             }
             guard let opener = endpoint.transport.opener else {
@@ -129,21 +154,22 @@ public final class Shard {
         return false
     }
 
-    private func receiveSTUN(_ bytes: Span<UInt8>, on path: Path) {
+    /// Requests go by username fragment, answers by the tag of their transaction; both tell the shard.
+    private func receiveSTUN(_ datagram: InboundDatagram, _ bytes: Span<UInt8>) {
         let endpoint: Endpoint?
         switch STUNDestination(of: bytes) {
         case .request(let fragment):
             endpoint = byFragment[fragment]
-            if endpoint == nil { statistics.count(.stunUnknownUfrag) }
+            if endpoint == nil { carry(datagram, to: Self.index(of: fragment.firstCharacter), else: .stunUnknownUfrag) }
         case .response(let tag):
             endpoint = byTag[tag]
-            if endpoint == nil { statistics.count(.stunRefused) }
+            if endpoint == nil { carry(datagram, to: Int(tag >> 24), else: .stunRefused) }
         case nil:
             endpoint = nil
             statistics.count(.stunMalformed)
         }
         guard let endpoint else { return }
-        handle(endpoint.transport.receiveSTUN(bytes, on: path, batch: batch, now: now), of: endpoint)
+        handle(endpoint.transport.receiveSTUN(bytes, on: datagram.path, batch: batch, now: now), of: endpoint)
     }
 
     private func receiveRTCP(_ datagram: InboundDatagram, _ opener: SRTPOpener, from endpoint: Endpoint) {
@@ -337,8 +363,8 @@ public final class Shard {
         guard let dtls = try? DTLSSession(context: dtlsContext) else { return nil }
         let handle = EndpointHandle(rawValue: UInt64(configuration.index) << 56 | nextHandle)
         nextHandle += 1
-        let tag = nextTag
-        nextTag &+= 1
+        let tag = UInt32(configuration.index) << 24 | nextTag
+        nextTag = (nextTag + 1) & 0xFF_FFFF
         let ice = ICESession(
             role: request.transport?.iceControlling ?? true ? .controlling : .controlled, credentials: credentials(),
             bases: configuration.bases, tieBreaker: random.next(), tag: tag, now: now, using: &random)
@@ -374,22 +400,33 @@ public final class Shard {
         batch.flush()
         endpoints[endpoint.handle] = nil
         for fragment in endpoint.fragments { byFragment[fragment] = nil }
-        for path in endpoint.paths where byPath[path] === endpoint { byPath[path] = nil }
+        for path in endpoint.paths { release(path, of: endpoint) }
         byTag[endpoint.tag] = nil
         if endpoint.wantsSCTP { events.append(.sctpClose(endpoint.handle)) }
         events.append(.channelExpired(endpoint.handle))
         if endpoints.isEmpty { nextTick = nil }
     }
 
+    private func release(_ path: Path, of endpoint: Endpoint) {
+        guard byPath[path] === endpoint else { return }
+        byPath[path] = nil
+        neighbours?.announce(path, isOurs: false)
+    }
+
     private func credentials() -> ICECredentials {
         ICECredentials(firstCharacter: Self.letter(of: configuration.index), using: &random)
     }
 
+    private static let letters = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789".utf8)
+
+    /// Most shards that the first character of a ufrag can tell apart.
+    public static var limit: Int { letters.count }
+
     /// First character of the ufrags of a shard.
-    public static func letter(of index: UInt8) -> UInt8 {
-        let letters = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789".utf8)
-        return letters[Int(index) % letters.count]
-    }
+    static func letter(of index: UInt8) -> UInt8 { letters[Int(index) % letters.count] }
+
+    /// The shard whose ufrags start with `letter`.
+    static func index(of letter: UInt8) -> Int? { letters.firstIndex(of: letter) }
 
     private func ssrc() -> SSRC { SSRC(rawValue: UInt32.random(in: 1...UInt32.max, using: &random)) }
 
@@ -413,9 +450,11 @@ public final class Shard {
             if let other = byPath[path], other !== endpoint { other.paths.remove(path) }
             byPath[path] = endpoint
             endpoint.paths.insert(path)
+            foreignPaths[path] = nil
+            neighbours?.announce(path, isOurs: true)
         case .pathRemoved(let path):
             endpoint.paths.remove(path)
-            if byPath[path] === endpoint { byPath[path] = nil }
+            release(path, of: endpoint)
         case .selected(let path): log(.info, "path selected", endpoint, [("remote", .address(path.remote))])
         case .connected:
             statistics.iceSucceeded += 1

@@ -42,6 +42,9 @@ final class Source {
 
     var sendsVideo: Bool { kind == .video && videoType != .none && videoType != .disabled }
 
+    /// It may be forwarded: a forced mute stops it like a camera that was switched off.
+    var isOffered: Bool { sendsVideo && !owner.forceMute.video }
+
     var isActive: Bool { encodings.contains { $0.stream.isActive } }
 
     var candidates: [EncodingSelector.Candidate] {

@@ -14,6 +14,8 @@ enum DropReason: Int, CaseIterable {
     case stunRefused
     /// Neither STUN nor from an ICE-validated path.
     case unvalidatedPath
+    /// For another shard that could not take it.
+    case carrierFull
     case beforeDTLS
     case rtpMalformed
     case rtcpMalformed

@@ -182,15 +182,18 @@ extension BreweryMembership {
                 return []
             }
             // An answer to the leaving of an earlier stay can cross the new join; only a reason ends that one.
-            guard state == .joined || !codes.isDisjoint(with: BreweryRefusal.removalCodes)
-                || user?.first("destroy", XMLNamespace.mucUser) != nil
+            guard
+                state == .joined || !codes.isDisjoint(with: BreweryRefusal.removalCodes)
+                    || user?.first("destroy", XMLNamespace.mucUser) != nil
             else { return [] }
             refused(BreweryRefusal(removalCodes: codes, user: user), now)
             return []
         case "error":
             // The room cannot bounce what we did not send, so any error is about us; but one join that was given up must not
             // end the next one.
-            guard !isWaiting, state == .joined || stanza["id"] == nil || stanza["id"] == joinIdentifier else { return [] }
+            guard !isWaiting, state == .joined || stanza["id"] == nil || stanza["id"] == joinIdentifier else {
+                return []
+            }
             refused(.error(XMPPError.stanzaCondition(of: stanza)), now)
             return []
         default:

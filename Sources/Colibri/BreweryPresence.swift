@@ -2,8 +2,8 @@
 
 /// What a bridge shows of itself in the brewery: a presence whose `stats` element Jicofo chooses bridges by.
 public enum BreweryPresence {
-    /// The `stats` element. Values are text: booleans `true` and `false`, numbers in any form that Java reads. Jicofo takes a
-    /// bridge without `drain` for one that is draining.
+    /// The `stats` element. Values are text: booleans `true` and `false`, numbers in any form that Java reads. Jicofo
+    /// takes a bridge without `drain` for one that is draining.
     public static func statistics(_ values: [(name: String, value: String)]) -> XMLElement {
         let namespace = XMLNamespace.colibri1
         return XMLElement(
@@ -11,7 +11,8 @@ public enum BreweryPresence {
             children: values.map { XMLElement("stat", namespace: namespace, ["name": $0.name, "value": $0.value]) })
     }
 
-    /// Presence to enter the room with (XEP-0045 section 7.2), statistics included, so that Jicofo knows the bridge at once.
+    /// Presence to enter the room with (XEP-0045 section 7.2), statistics included, so that Jicofo knows the bridge at
+    /// once.
     static func join(_ occupant: JID, id: String, statistics: XMLElement?) -> XMLElement {
         var presence = update(occupant, statistics: statistics)
         presence["id"] = id

@@ -90,7 +90,8 @@ public struct BridgeRequestDispatcher: Sendable {
 
     private func information(node: String?) -> XMLElement {
         let namespace = XMLNamespace.discoInfo
-        let identity = XMLElement("identity", namespace: namespace, ["category": "client", "type": "bot", "name": "jvbd"])
+        let identity = XMLElement(
+            "identity", namespace: namespace, ["category": "client", "type": "bot", "name": "jvbd"])
         let features = Self.features.map { XMLElement("feature", namespace: namespace, ["var": $0]) }
         return XMLElement("query", namespace: namespace, ["node": node], children: [identity] + features)
     }

@@ -3,7 +3,9 @@
 /// Logging in (RFC 6120 section 6, RFC 4422): which mechanism to take, and what to say next.
 
 /// What the bridge logs in with. Printing it does not show the password.
-public struct XMPPCredentials: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+public struct XMPPCredentials: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     public var username: String
     public var password: String
 
@@ -38,8 +40,9 @@ public enum SASLError: Error, Hashable, Sendable {
     /// The cryptographic library refuses the hash.
     case hashUnavailable
 
-    /// What of SASLprep (RFC 4013) is done: control characters and the empty string are refused, everything else goes as it
-    /// is. For ASCII that is all there is; other text is not normalised, so it must be typed as the server stored it.
+    /// What of SASLprep (RFC 4013) is done: control characters and the empty string are refused, everything else goes
+    /// as it is. For ASCII that is all there is; other text is not normalised, so it must be typed as the server stored
+    /// it.
     static func prepared(_ text: String) throws(SASLError) -> String {
         let isPrintable = text.unicodeScalars.allSatisfy { scalar in
             switch scalar.value {

@@ -1,10 +1,10 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-/// The client's side of one SCRAM exchange (RFC 5802, RFC 7677), without channel binding. It proves the password without
-/// sending it, and believes the server only after the server has proved that it knows it, too.
+/// The client's side of one SCRAM exchange (RFC 5802, RFC 7677), without channel binding. It proves the password
+/// without sending it, and believes the server only after the server has proved that it knows it, too.
 struct SCRAMClient {
-    /// Fewer iterations than RFC 7677 demands make a stolen exchange cheap to try passwords on; more than a million would
-    /// let a server hold up the thread that computes them.
+    /// Fewer iterations than RFC 7677 demands make a stolen exchange cheap to try passwords on; more than a million
+    /// would let a server hold up the thread that computes them.
     static let iterations = 4096...1_000_000
     /// Bytes of a server's message.
     static let maximumMessageLength = 4096
@@ -91,8 +91,8 @@ struct SCRAMClient {
         return message.split(separator: ",", omittingEmptySubsequences: false)
     }
 
-    /// Takes the next field, which must be `name=value`; order matters in SCRAM, and what follows the known fields is an
-    /// extension that may be ignored. One in front ("m=") is one that must be understood, and is not.
+    /// Takes the next field, which must be `name=value`; order matters in SCRAM, and what follows the known fields is
+    /// an extension that may be ignored. One in front ("m=") is one that must be understood, and is not.
     private static func pop(_ name: String, from fields: inout ArraySlice<Substring>) -> Substring? {
         guard let field = fields.popFirst(), field.hasPrefix(name + "=") else { return nil }
         return field.dropFirst(2)

@@ -2,9 +2,9 @@
 
 import CExpat
 
-/// Push parser of an XMPP stream (RFC 6120 section 4): bytes in whatever pieces they come, complete stanzas out. What XMPP
-/// forbids (section 11.1: DOCTYPE, entities, processing instructions) and what is too deep, too wide or too long stops it;
-/// comments are skipped.
+/// Push parser of an XMPP stream (RFC 6120 section 4): bytes in whatever pieces they come, complete stanzas out. What
+/// XMPP forbids (section 11.1: DOCTYPE, entities, processing instructions) and what is too deep, too wide or too long
+/// stops it; comments are skipped.
 ///
 /// One object serves one stream; a restarted stream (after STARTTLS, after SASL) needs a new object.
 @safe public final class XMLParser {
@@ -46,7 +46,8 @@ import CExpat
     private var expat: OpaquePointer?
     /// Bytes given to the parser so far.
     private var fed = 0
-    /// Position in the stream of expat's byte 0; less than the bytes parsed by the header that a renewed expat is given.
+    /// Position in the stream of expat's byte 0; less than the bytes parsed by the header that a renewed expat is
+    /// given.
     private var origin = 0
     private var chunkStart = 0
     /// Position up to which nothing unfinished is kept.

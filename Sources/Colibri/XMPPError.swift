@@ -8,8 +8,8 @@ public enum XMPPError: Error, Hashable, Sendable {
     case notAStream
     /// An element that has no place in this step of the login.
     case unexpectedElement(String)
-    /// Bytes where none may be: behind `<proceed/>` or before TLS is up (somebody puts words into the server's mouth), or
-    /// behind `<success/>`.
+    /// Bytes where none may be: behind `<proceed/>` or before TLS is up (somebody puts words into the server's mouth),
+    /// or behind `<success/>`.
     case unexpectedBytes
     /// TLS is required here, but the server does not offer it.
     case tlsNotOffered

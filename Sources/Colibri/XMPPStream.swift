@@ -18,8 +18,8 @@ public enum XMPPAction: Hashable, Sendable {
     case failed(XMPPError)
 }
 
-/// An XMPP client stream (RFC 6120) on one connection, from its first byte to its last: STARTTLS, SASL, resource binding,
-/// initial presence, then stanzas both ways, with pings to see that the server is still there (XEP-0199).
+/// An XMPP client stream (RFC 6120) on one connection, from its first byte to its last: STARTTLS, SASL, resource
+/// binding, initial presence, then stanzas both ways, with pings to see that the server is still there (XEP-0199).
 ///
 /// It does no input or output: bytes and time go in, actions come out. A new connection needs a new stream.
 public final class XMPPStream {
@@ -119,8 +119,8 @@ public final class XMPPStream {
         return open()
     }
 
-    /// Prints a stanza for the connection. Before `ready` and after the end it is dropped: whoever needs it sends it again
-    /// on the next stream.
+    /// Prints a stanza for the connection. Before `ready` and after the end it is dropped: whoever needs it sends it
+    /// again on the next stream.
     public func send(_ stanza: XMLElement) -> [XMPPAction] {
         guard case .ready = step else { return [] }
         return [transmit(stanza)]

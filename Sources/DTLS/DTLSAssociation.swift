@@ -3,7 +3,7 @@
 import COpenSSL
 import RTP
 
-/// Owner of one C association, OpenSSL's SSL object with its datagrams, made safe to use. All rules are in `DTLSSession`.
+/// Owner of one C association: OpenSSL's SSL object with its datagrams, made safe to use. The rules are `DTLSSession`'s.
 @safe
 final class DTLSAssociation {
     /// How far a call got.

@@ -41,10 +41,7 @@ public final class DTLSIdentity: Sendable, CustomStringConvertible {
         certificate.removeLast(certificate.count - certificateLength)
         privateKey.removeLast(privateKey.count - privateKeyLength)
 
-        let hash = FingerprintHash.sha256
-        var digest = [UInt8](repeating: 0, count: 64)
-        let length = unsafe cossl_digest(hash.native, certificate, certificate.count, &digest)
-        guard let fingerprint = Fingerprint(hash: hash, bytes: Array(digest.prefix(length))) else {
+        guard let fingerprint = Fingerprint(of: certificate, hash: .sha256) else {
             throw OpenSSLErrors.takeConfigurationError("fingerprint")
         }
         return DTLSIdentity(

@@ -64,6 +64,13 @@ public struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
         self.bytes = bytes
     }
 
+    /// Of a certificate's DER bytes.
+    init?(of certificate: [UInt8], hash: FingerprintHash) {
+        var digest = [UInt8](repeating: 0, count: 64)
+        let length = unsafe cossl_digest(hash.native, certificate, certificate.count, &digest)
+        self.init(hash: hash, bytes: Array(digest.prefix(length)))
+    }
+
     /// - Parameters:
     ///   - hash: name of the hash function, in any case.
     ///   - value: pairs of hexadecimal digits of either case with colons between them.

@@ -6,7 +6,8 @@ extension Span where Element == UInt8 {
     /// The two bytes at `offset`. Traps outside the span like a subscript: check the length first.
     @inline(__always)
     func bigEndian16(at offset: Int) -> UInt16 {
-        UInt16(self[offset]) << 8 | UInt16(self[offset &+ 1])
+        // Bounds-checked like a subscript; unsafe only because the type is free, and any two bytes are a UInt16.
+        unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self).bigEndian
     }
 
     /// The three bytes at `offset`, 0...0xFFFFFF.
@@ -17,12 +18,12 @@ extension Span where Element == UInt8 {
 
     @inline(__always)
     func bigEndian32(at offset: Int) -> UInt32 {
-        UInt32(bigEndian16(at: offset)) << 16 | UInt32(bigEndian16(at: offset &+ 2))
+        unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self).bigEndian
     }
 
     @inline(__always)
     func bigEndian64(at offset: Int) -> UInt64 {
-        UInt64(bigEndian32(at: offset)) << 32 | UInt64(bigEndian32(at: offset &+ 4))
+        unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self).bigEndian
     }
 }
 

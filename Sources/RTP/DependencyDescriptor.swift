@@ -77,7 +77,8 @@ public struct DependencyDescriptor: BitwiseCopyable, Sendable {
             try reader.skip(1)
             let flags = try reader.read(4)
             let attached = try DependencyStructure(&reader)
-            self = try DependencyDescriptor(header, flags: flags, &reader, attached)
+            let template = attached.template(id: header.templateID)
+            self = try DependencyDescriptor(header, flags: flags, &reader, attached.counts, template)
             structure = attached
         } else {
             var flags: UInt32 = 0
@@ -85,8 +86,10 @@ public struct DependencyDescriptor: BitwiseCopyable, Sendable {
                 try reader.skip(1)
                 flags = try reader.read(4)
             }
-            guard let structure else { throw .malformed("no dependency structure yet") }
-            self = try DependencyDescriptor(header, flags: flags, &reader, structure)
+            // Only what is needed is copied out of the structure, which is large.
+            guard let counts = structure?.counts else { throw .malformed("no dependency structure yet") }
+            let template = structure?.template(id: header.templateID)
+            self = try DependencyDescriptor(header, flags: flags, &reader, counts, template)
         }
     }
 
@@ -94,25 +97,24 @@ public struct DependencyDescriptor: BitwiseCopyable, Sendable {
     ///
     /// - Parameter flags: active_decode_targets_present, custom_dtis, custom_fdiffs, custom_chains.
     private init(
-        _ header: DependencyDescriptorHeader, flags: UInt32, _ reader: inout BitReader, _ structure: DependencyStructure
+        _ header: DependencyDescriptorHeader, flags: UInt32, _ reader: inout BitReader,
+        _ counts: DependencyStructure.Counts, _ template: FrameDependencyTemplate?
     ) throws(ParseError) {
         self.header = header
         maskPosition = reader.position
         if flags & 8 != 0 {
-            activeDecodeTargets = try reader.read(structure.decodeTargetCount)
-            maskBitCount = structure.decodeTargetCount
+            activeDecodeTargets = try reader.read(counts.decodeTargets)
+            maskBitCount = counts.decodeTargets
         } else {
-            activeDecodeTargets = header.hasStructure ? structure.allDecodeTargets : nil
+            activeDecodeTargets = header.hasStructure ? counts.allDecodeTargets : nil
             maskBitCount = 0
         }
-        guard let template = structure.template(id: header.templateID) else {
-            throw .malformed("template of another dependency structure")
-        }
+        guard let template else { throw .malformed("template of another dependency structure") }
         spatialID = template.spatialID
         temporalID = template.temporalID
         var indications = template.indications
         if flags & 4 != 0 {
-            for target in 0..<structure.decodeTargetCount {
+            for target in 0..<counts.decodeTargets {
                 indications[target] = try DependencyStructure.readIndication(&reader)
             }
         }
@@ -127,7 +129,7 @@ public struct DependencyDescriptor: BitwiseCopyable, Sendable {
         frameDifferences = references
         var chains = template.chainDifferences
         if flags & 1 != 0 {
-            for chain in 0..<structure.chainCount {
+            for chain in 0..<counts.chains {
                 chains[chain] = UInt8(truncatingIfNeeded: try reader.read(8))
             }
         }

@@ -98,10 +98,7 @@ public struct DependencyStructure: Sendable {
     public internal(set) var templateIDOffset: UInt8 = 0
     /// 1...64 templates in the order of the wire, which is that of layers.
     public internal(set) var templates: [FrameDependencyTemplate] = []
-    /// 1...32.
-    public internal(set) var decodeTargetCount = 0
-    /// 0...32; 0 means that no chains are used.
-    public internal(set) var chainCount = 0
+    var counts = Counts()
     public internal(set) var maximumSpatialID: UInt8 = 0
     public internal(set) var maximumTemporalID: UInt8 = 0
     /// Render sizes are given for all spatial layers.
@@ -117,6 +114,19 @@ public struct DependencyStructure: Sendable {
     public static let maximumDecodeTargetCount = 32
     /// Spatial and temporal layers each; three bits hold either identifier.
     public static let maximumLayerCount = 8
+
+    /// How many bits the fields of a frame have.
+    struct Counts: BitwiseCopyable, Sendable {
+        var decodeTargets = 0
+        var chains = 0
+
+        var allDecodeTargets: UInt32 { UInt32(truncatingIfNeeded: UInt64(1) << UInt64(decodeTargets) &- 1) }
+    }
+
+    /// 1...32.
+    public var decodeTargetCount: Int { counts.decodeTargets }
+    /// 0...32; 0 means that no chains are used.
+    public var chainCount: Int { counts.chains }
 
     private func isTarget(_ target: Int) -> Bool { target >= 0 && target < decodeTargetCount }
 
@@ -146,7 +156,7 @@ public struct DependencyStructure: Sendable {
     }
 
     /// Mask of all decode targets.
-    public var allDecodeTargets: UInt32 { UInt32(truncatingIfNeeded: UInt64(1) << UInt64(decodeTargetCount) &- 1) }
+    public var allDecodeTargets: UInt32 { counts.allDecodeTargets }
 
     /// Mask of the decode targets that need no frame which `target` does not have, `target` itself included.
     public func decodeTargets(containedIn target: Int) -> UInt32 {

@@ -6,7 +6,7 @@ extension DependencyStructure {
     /// template_dependency_structure(): `reader` stands at its first bit and ends behind its last.
     init(_ reader: inout BitReader) throws(ParseError) {
         templateIDOffset = UInt8(truncatingIfNeeded: try reader.read(6))
-        decodeTargetCount = Int(try reader.read(5)) + 1
+        counts.decodeTargets = Int(try reader.read(5)) + 1
         try readLayers(&reader)
         for index in templates.indices {
             for target in 0..<decodeTargetCount {
@@ -57,7 +57,7 @@ extension DependencyStructure {
     private mutating func readChains(_ reader: inout BitReader) throws(ParseError) {
         let targets = UInt32(truncatingIfNeeded: decodeTargetCount)
         let chains = try reader.readNonSymmetric(below: targets + 1)
-        chainCount = Int(chains)
+        counts.chains = Int(chains)
         guard chains > 0 else { return }
         for target in 0..<decodeTargetCount {
             protectingChains[target] = UInt8(truncatingIfNeeded: try reader.readNonSymmetric(below: chains))

@@ -52,8 +52,8 @@ public struct ExtensionWalk: BitwiseCopyable, Sendable {
                 length = Int(packet[position &+ 1])
                 value = position &+ 2
             } else {
-                // 15 is reserved to end the block, and 0 with a length must end it too.
-                guard octet >> 4 != 15, octet >> 4 != 0 else { break }
+                // 15 is reserved to end the block; 0 with a length ends it too, having no `ExtensionID`.
+                guard octet >> 4 != 15 else { break }
                 length = Int(octet & 0x0F) &+ 1
                 value = position &+ 1
             }

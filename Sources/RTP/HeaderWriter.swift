@@ -21,7 +21,8 @@ public struct HeaderWriter: ~Copyable {
     ///
     /// - Parameters:
     ///   - start: memory of the caller that outlives the writer; at least `capacity` bytes, of any alignment.
-    ///   - capacity: bytes that may be written, at least `minimumCapacity`.
+    ///   - capacity: bytes that may be written, at least `minimumCapacity`. Those behind the finished header may hold
+    ///     anything.
     ///   - hasPadding: sets the P bit; the padding itself is the caller's.
     public init(
         into start: UnsafeMutableRawPointer, capacity: Int, marker: Bool, payloadType: PayloadType,
@@ -30,27 +31,31 @@ public struct HeaderWriter: ~Copyable {
         precondition(capacity >= Self.minimumCapacity, "an RTP header needs 12 bytes")
         unsafe self.start = unsafe start
         self.capacity = capacity
-        unsafe start.storeBigEndian(UInt8(hasPadding ? 0xA0 : 0x80), at: 0)
-        unsafe start.storeBigEndian(payloadType.rawValue | (marker ? 0x80 : 0), at: 1)
-        unsafe start.storeBigEndian(sequenceNumber.rawValue, at: 2)
-        unsafe start.storeBigEndian(timestamp.rawValue, at: 4)
+        let flags: UInt32 = (hasPadding ? 0xA000_0000 : 0x8000_0000) | (marker ? 0x80_0000 : 0)
+        let first = flags | UInt32(payloadType.rawValue) << 16 | UInt32(sequenceNumber.rawValue)
+        unsafe start.storeBigEndian(UInt64(first) << 32 | UInt64(timestamp.rawValue), at: 0)
         unsafe start.storeBigEndian(ssrc.rawValue, at: 8)
     }
 
     /// Makes room for an element and writes its header; nil when it does not fit.
+    @inline(__always)
     private mutating func open(_ id: ExtensionID, _ count: Int) -> Int? {
+        guard !isTwoByte, id.fitsOneByteForm, count >= 1, count <= 16 else { return openTwoByte(id, count) }
+        guard (end &+ count &+ 4) & ~3 <= capacity else { return nil }
+        unsafe start.storeBigEndian(id.rawValue << 4 | UInt8(truncatingIfNeeded: count &- 1), at: end)
+        defer { end &+= 1 &+ count }
+        elementCount &+= 1
+        return end &+ 1
+    }
+
+    @inline(never)
+    private mutating func openTwoByte(_ id: ExtensionID, _ count: Int) -> Int? {
         guard count >= 0, count <= 255 else { return nil }
-        let needsTwoByte = isTwoByte || !id.fitsOneByteForm || count == 0 || count > 16
-        let grown = needsTwoByte && !isTwoByte ? elementCount : 0
-        let value = end + grown + (needsTwoByte ? 2 : 1)
+        let value = end + (isTwoByte ? 0 : elementCount) + 2
         guard (value + count + 3) & ~3 <= capacity else { return nil }
-        if needsTwoByte && !isTwoByte { turnIntoTwoByteForm() }
-        if needsTwoByte {
-            unsafe start.storeBigEndian(id.rawValue, at: end)
-            unsafe start.storeBigEndian(UInt8(truncatingIfNeeded: count), at: end + 1)
-        } else {
-            unsafe start.storeBigEndian(id.rawValue << 4 | UInt8(truncatingIfNeeded: count - 1), at: end)
-        }
+        if !isTwoByte { turnIntoTwoByteForm() }
+        unsafe start.storeBigEndian(id.rawValue, at: end)
+        unsafe start.storeBigEndian(UInt8(truncatingIfNeeded: count), at: end + 1)
         end = value + count
         elementCount += 1
         return value
@@ -130,7 +135,13 @@ public struct HeaderWriter: ~Copyable {
 
     private mutating func append(_ id: ExtensionID, _ text: ShortText) -> Bool {
         guard let value = open(id, Int(text.count)) else { return false }
-        for index in 0..<Int(text.count) { unsafe start.storeBigEndian(text[index], at: value + index) }
+        if value + ShortText.capacity <= capacity {
+            // Two words at once; what is too much is written over by the next element or the padding.
+            unsafe start.storeBigEndian(text.low.byteSwapped, at: value)
+            unsafe start.storeBigEndian(text.high.byteSwapped, at: value + 8)
+        } else {
+            for index in 0..<Int(text.count) { unsafe start.storeBigEndian(text[index], at: value + index) }
+        }
         return true
     }
 
@@ -141,7 +152,7 @@ public struct HeaderWriter: ~Copyable {
         guard elementCount > 0 else { return RTPHeader.fixedLength }
         while end & 3 != 0 {
             unsafe start.storeBigEndian(UInt8(0), at: end)
-            end += 1
+            end &+= 1
         }
         let first = unsafe start.load(as: UInt8.self)
         unsafe start.storeBigEndian(first | 0x10, at: 0)

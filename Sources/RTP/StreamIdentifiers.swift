@@ -4,8 +4,10 @@
 
 /// Up to 16 bytes of text kept inside the value, so that it can be compared and copied without memory of its own.
 struct ShortText: Hashable, Sendable, BitwiseCopyable {
-    private var low: UInt64 = 0
-    private var high: UInt64 = 0
+    /// Bytes 0...7, the first one lowest.
+    private(set) var low: UInt64 = 0
+    /// Bytes 8...15.
+    private(set) var high: UInt64 = 0
     private(set) var count: UInt8 = 0
 
     static let capacity = 16

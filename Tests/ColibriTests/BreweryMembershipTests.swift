@@ -26,7 +26,9 @@ import Testing
             try membership.receive(#require(XMLElement(parsing: text)), now: .at(seconds))
         }
 
-        mutating func own(_ codes: [Int] = [110], type: String = "", nick: String = "jvb1", extra: String = "", at seconds: Double = 0)
+        mutating func own(
+            _ codes: [Int] = [110], type: String = "", nick: String = "jvb1", extra: String = "", at seconds: Double = 0
+        )
             throws -> [XMLElement]
         {
             try say(
@@ -37,7 +39,8 @@ import Testing
         mutating func error(_ condition: String, id: String? = nil, at seconds: Double = 0) throws -> [XMLElement] {
             try say(
                 "<presence from='\(BreweryMembershipTests.room)/jvb1' type='error' \(id.map { "id='\($0)'" } ?? "")>"
-                    + "<error type='cancel'><\(condition) xmlns='\(XMLNamespace.stanzas)'/></error></presence>", at: seconds)
+                    + "<error type='cancel'><\(condition) xmlns='\(XMLNamespace.stanzas)'/></error></presence>",
+                at: seconds)
         }
 
         /// The pause that has begun, in seconds.
@@ -255,7 +258,10 @@ import Testing
         var bench = try Bench()
         try bench.enter()
         let leave = bench.membership.leave()
-        #expect(leave.map(\.description) == ["<presence xmlns=\"jabber:client\" to=\"\(Self.room)/jvb1\" type=\"unavailable\"/>"])
+        #expect(
+            leave.map(\.description) == [
+                "<presence xmlns=\"jabber:client\" to=\"\(Self.room)/jvb1\" type=\"unavailable\"/>"
+            ])
         #expect(try bench.own(type: "type='unavailable'").isEmpty)
         #expect(bench.membership.tick(now: .at(100)).isEmpty)
         #expect(bench.membership.leave().isEmpty)

@@ -29,7 +29,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "@", "/", "a@", "@b", "a@/c", "a@b/", "a@b@c", "a b@c", "a@b c", "a<@b", "a@b'", "a:b@c", "a@b/\u{0}", "a\n@b",
+        "", "@", "/", "a@", "@b", "a@/c", "a@b/", "a@b@c", "a b@c", "a@b c", "a<@b", "a@b'", "a:b@c", "a@b/\u{0}",
+        "a\n@b",
         "a@b/\u{301}\u{1}", "a\u{85}@b",
     ])
     func refuses(_ text: String) {

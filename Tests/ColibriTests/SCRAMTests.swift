@@ -53,7 +53,9 @@ import Testing
             #expect(throws: SASLError.wrongServerSignature) { try client.verify("v=" + SASLBase64.encode(wrong)) }
             #expect(!client.isVerified)
         }
-        for final in ["v=", "v=" + SASLBase64.encode(signature.dropLast()), "e=other-error", "x", "", "m=1," + vector.serverFinal] {
+        for final in [
+            "v=", "v=" + SASLBase64.encode(signature.dropLast()), "e=other-error", "x", "", "m=1," + vector.serverFinal,
+        ] {
             var client = try vector.client()
             _ = try client.respond(to: vector.serverFirst)
             #expect(throws: SASLError.self) { try client.verify(final) }
@@ -76,7 +78,10 @@ import Testing
         ("s=QSXCR+Q6sek8bf92,r=fyko+d2lbbFgONRv9qkxdawLx,i=4096", .malformedMessage),
         ("m=ext,r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=4096", .malformedMessage),
         ("", .malformedMessage),
-        ("r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=4096,x=" + String(repeating: "x", count: 4096), .malformedMessage),
+        (
+            "r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXCR+Q6sek8bf92,i=4096,x=" + String(repeating: "x", count: 4096),
+            .malformedMessage
+        ),
     ]
 
     @Test(arguments: refusals)
@@ -107,7 +112,9 @@ import Testing
     @Test(arguments: [("", "p"), ("u", ""), ("u\0", "p"), ("u", "p\n"), ("u", "\u{7F}"), ("u\u{85}", "p")])
     func refusesControlCharacters(_ username: String, _ password: String) {
         let credentials = XMPPCredentials(username: username, password: password)
-        #expect(throws: SASLError.unusableCredentials) { try SCRAMClient(.sha256, credentials: credentials, nonce: "n") }
+        #expect(throws: SASLError.unusableCredentials) {
+            try SCRAMClient(.sha256, credentials: credentials, nonce: "n")
+        }
         #expect(throws: SASLError.unusableCredentials) {
             try SASLExchange(offered: ["PLAIN"], isSecure: true, credentials: credentials, nonce: "n")
         }
@@ -126,13 +133,15 @@ import Testing
     @Test(arguments: offers)
     func picksTheBestMechanism(_ offered: [String], _ isSecure: Bool, _ expected: String?) {
         let exchange = try? SASLExchange(
-            offered: offered, isSecure: isSecure, credentials: XMPPCredentials(username: "u", password: "p"), nonce: "n")
+            offered: offered, isSecure: isSecure, credentials: XMPPCredentials(username: "u", password: "p"), nonce: "n"
+        )
         #expect(exchange?.mechanism.rawValue == expected)
     }
 
     @Test func plainIsThreeFields() throws {
         let exchange = try SASLExchange(
-            offered: ["PLAIN"], isSecure: true, credentials: XMPPCredentials(username: "tim", password: "tanstaaftanstaaf"),
+            offered: ["PLAIN"], isSecure: true,
+            credentials: XMPPCredentials(username: "tim", password: "tanstaaftanstaaf"),
             nonce: "n")
         // RFC 4616 section 4.
         #expect(SASLBase64.decode(exchange.initialResponse) == Array("\0tim\0tanstaaftanstaaf".utf8))
@@ -145,14 +154,19 @@ import Testing
         for text in ["\(credentials)", String(reflecting: credentials), dumped] { #expect(!text.contains("secret")) }
     }
 
-    @Test(arguments: [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")])
+    @Test(arguments: [
+        ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
+        ("foobar", "Zm9vYmFy"),
+    ])
     func base64(_ plain: String, _ encoded: String) {
         // RFC 4648 section 10.
         #expect(SASLBase64.encode(plain.utf8) == encoded)
         #expect(SASLBase64.decode(encoded) == Array(plain.utf8))
     }
 
-    @Test(arguments: ["Z", "Zg", "Zg=", "Zg==Zg==", "Zh==", "Zm9=", "Zm8\n", "====", "Z===", "Zm 9", "Zm-_", "\u{E4}\u{E4}"])
+    @Test(arguments: [
+        "Z", "Zg", "Zg=", "Zg==Zg==", "Zh==", "Zm9=", "Zm8\n", "====", "Z===", "Zm 9", "Zm-_", "\u{E4}\u{E4}",
+    ])
     func base64Refuses(_ text: String) {
         #expect(SASLBase64.decode(text) == nil)
     }

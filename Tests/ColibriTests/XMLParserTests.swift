@@ -7,7 +7,8 @@ import Testing
 
 /// The push parser: what it makes of a stream, and what it refuses to make anything of.
 @Suite struct XMLParserTests {
-    static let open = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+    static let open =
+        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
 
     static func failure(_ outputs: [XMLParser.Output]) -> XMLParserError? {
         if case .failed(let error)? = outputs.last?.event { error } else { nil }
@@ -33,7 +34,9 @@ import Testing
                 .streamOpened(XMLElement("stream", namespace: XMLNamespace.stream, ["version": "1.0"])),
                 .stanza(iq), .stanza(XMLElement("presence", namespace: "jabber:client")), .streamClosed,
             ])
-        let ends = [XMLParserTests.open, "</iq>", "<presence/>", "</stream:stream>"].compactMap { text.ranges(of: $0).first?.upperBound }
+        let ends = [XMLParserTests.open, "</iq>", "<presence/>", "</stream:stream>"].compactMap {
+            text.ranges(of: $0).first?.upperBound
+        }
         #expect(outputs.map(\.trailing) == ends.map { text[$0...].utf8.count })
     }
 
@@ -86,7 +89,9 @@ import Testing
     }
 
     @Test func refusesInvalidUTF8() {
-        for bytes: [UInt8] in [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE4, 0x3C], [0xF8, 0x88, 0x80, 0x80, 0x80]] {
+        for bytes: [UInt8] in [
+            [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE4, 0x3C], [0xF8, 0x88, 0x80, 0x80, 0x80],
+        ] {
             let outputs = XMLParser().feed((Array((Self.open + "<iq>").utf8) + bytes + Array("</iq>".utf8)).span)
             #expect(Self.failure(outputs) != nil, "\(bytes)")
         }
@@ -144,7 +149,8 @@ import Testing
     }
 
     @Test func limitsTheStreamHeader() {
-        #expect(Self.failure(XMLParser().feed("<stream a='" + String(repeating: "x", count: 300_000))) == .stanzaTooLong)
+        #expect(
+            Self.failure(XMLParser().feed("<stream a='" + String(repeating: "x", count: 300_000))) == .stanzaTooLong)
     }
 
     @Test func manyStanzasOfAlmostTheLimitAreFine() {
@@ -165,7 +171,8 @@ import Testing
     @Test(arguments: [1, 50, 4096, 100_000])
     func renewalOfExpatIsInvisible(_ pieceLength: Int) {
         // Declared prefixes must survive it, and so must what stands behind the stanza in the same feed.
-        let header = "<?xml version='1.0'?><s:stream xmlns='jabber:client' xmlns:s='\(XMLNamespace.stream)' xmlns:q='urn:q'>"
+        let header =
+            "<?xml version='1.0'?><s:stream xmlns='jabber:client' xmlns:s='\(XMLNamespace.stream)' xmlns:q='urn:q'>"
         let stanzas = (0..<200).map { "<iq id='\($0)'><q:n\($0)>\u{E4}</q:n\($0)></iq>" + ($0 % 3 == 0 ? " \r\n" : "") }
         let bytes = Array((header + stanzas.joined() + "</s:stream>").utf8)
         func events(_ limits: XMLParser.Limits) -> [XMLParser.Event] {
@@ -218,7 +225,8 @@ import Testing
                 switch Int.random(in: 0..<3, using: &random) {
                 case 0: mutated[index] = UInt8.random(in: .min ... .max, using: &random)
                 case 1: mutated.remove(at: index)
-                default: mutated.insert(contentsOf: Array("<>&'/!?[]".utf8).shuffled(using: &random).prefix(3), at: index)
+                default:
+                    mutated.insert(contentsOf: Array("<>&'/!?[]".utf8).shuffled(using: &random).prefix(3), at: index)
                 }
             }
             _ = XMLParser().feed(mutated.span)

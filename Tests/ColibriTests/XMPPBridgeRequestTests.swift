@@ -64,7 +64,9 @@ import Testing
 
     @Test(arguments: table)
     func strangersAreForbidden(_ payload: String, _ type: String, _ condition: String?) throws {
-        for stranger in ["jvb@auth.meet.lab/r", "other@internal.auth.meet.lab/focus", "internal.auth.meet.lab", "@@", ""] {
+        for stranger in [
+            "jvb@auth.meet.lab/r", "other@internal.auth.meet.lab/focus", "internal.auth.meet.lab", "@@", "",
+        ] {
             #expect(Self.condition(try Self.reply(Self.iq(payload, type: type, from: stranger))) == "forbidden")
         }
         let anonymous = "<iq type='get' id='1'>\(payload)</iq>"
@@ -159,7 +161,8 @@ import Testing
                 switch dispatcher.dispatch(stanza, health: .healthy) {
                 case .none: #expect(stanza.name != "iq" || stanza["type"] == "result" || stanza["type"] == "error")
                 case .reply(let reply): #expect(reply["type"] == "error" && reply["id"] == stanza["id"])
-                case .modify: #expect(stanza["from"] == Self.focus || JID(stanza["from"] ?? "")?.bare == JID(Self.focus)?.bare)
+                case .modify:
+                    #expect(stanza["from"] == Self.focus || JID(stanza["from"] ?? "")?.bare == JID(Self.focus)?.bare)
                 }
             }
         }

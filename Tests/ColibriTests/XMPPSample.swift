@@ -68,7 +68,8 @@ extension [XMPPAction] {
 extension XMLElement {
     /// The element that the text is; nil if it is not exactly one.
     init?(parsing text: String) {
-        let outputs = XMLParser().feed("<stream:stream xmlns='jabber:client' xmlns:stream='\(XMLNamespace.stream)'>" + text)
+        let outputs = XMLParser().feed(
+            "<stream:stream xmlns='jabber:client' xmlns:stream='\(XMLNamespace.stream)'>" + text)
         guard outputs.count == 2, case .stanza(let element) = outputs[1].event else { return nil }
         self = element
     }
@@ -78,7 +79,8 @@ extension String {
     /// What stands between the first `start` and the `end` after it.
     func between(_ start: String, _ end: Character) -> String? {
         guard let head = ranges(of: start).first else { return nil }
-        return self[head.upperBound...].split(separator: end, maxSplits: 1, omittingEmptySubsequences: false).first.map(String.init)
+        return self[head.upperBound...].split(separator: end, maxSplits: 1, omittingEmptySubsequences: false).first.map(
+            String.init)
     }
 }
 
@@ -92,7 +94,8 @@ enum XMPPSample {
         "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' id='2f4e1f' "
         + "xmlns='jabber:client' version='1.0' from='auth.meet.lab' xml:lang='en'>"
     static let proceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
-    static let startTLSFeatures = features("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + mechanisms("SCRAM-SHA-1"))
+    static let startTLSFeatures = features(
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + mechanisms("SCRAM-SHA-1"))
     static let bindFeatures = features(
         "<c xmlns='http://jabber.org/protocol/caps' node='http://prosody.im' ver='wBr6DNC6Vxj+iDPS/AmhkECMTr8=' hash='sha-1'/>"
             + "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><required/></bind>"
@@ -123,7 +126,9 @@ enum XMPPSample {
         "<iq type='result' id='\(id)'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>\(address)</jid></bind></iq>"
     }
 
-    static func configuration(_ security: XMPPStreamConfiguration.Security = .required) throws -> XMPPStreamConfiguration {
+    static func configuration(_ security: XMPPStreamConfiguration.Security = .required) throws
+        -> XMPPStreamConfiguration
+    {
         let domain = try #require(JID(domain: "auth.meet.lab"))
         return XMPPStreamConfiguration(
             domain: domain, credentials: XMPPCredentials(username: "jvb", password: "passw0rd"), security: security)
@@ -149,7 +154,9 @@ enum XMPPSample {
     }
 
     /// Connects the stream and plays the steps, each of which may be taken apart.
-    static func play(_ steps: [Step], on stream: XMPPStream, pieces: (String, Int) -> [[UInt8]] = { text, _ in [Array(text.utf8)] })
+    static func play(
+        _ steps: [Step], on stream: XMPPStream, pieces: (String, Int) -> [[UInt8]] = { text, _ in [Array(text.utf8)] }
+    )
         -> [XMPPAction]
     {
         var actions = stream.connected(now: .at(0))

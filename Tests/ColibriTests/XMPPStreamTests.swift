@@ -21,7 +21,8 @@ import Testing
         #expect(login.hasSuffix("<presence/>"))
         #expect(actions[3] == .ready(address))
         #expect(actions[4...].map(\.self).stanzas.map(\.name) == ["presence", "iq", "message"])
-        #expect(actions[7] == .send(Array("<iq type=\"result\" id=\"p1\" from=\"\(address)\" to=\"auth.meet.lab\"/>".utf8)))
+        #expect(
+            actions[7] == .send(Array("<iq type=\"result\" id=\"p1\" from=\"\(address)\" to=\"auth.meet.lab\"/>".utf8)))
         #expect(stream.isReady && stream.isSecure && stream.address == address)
         // bind and four of traffic; bind, presence and the answer to the ping.
         #expect(stream.inboundStanzas == 5)
@@ -46,7 +47,9 @@ import Testing
     }
 
     /// A server that does SCRAM, knowing the password.
-    static func scram(_ stream: XMPPStream, _ hash: SCRAMHash, auth: String, iterations: Int32 = 4096, cheats: Bool = false)
+    static func scram(
+        _ stream: XMPPStream, _ hash: SCRAMHash, auth: String, iterations: Int32 = 4096, cheats: Bool = false
+    )
         throws -> (first: String, last: (String) throws -> String)
     {
         let first = try #require(auth.between(">", "<").flatMap { SASLBase64.decode($0) })
@@ -188,8 +191,10 @@ import Testing
         (XMPPSample.header + XMPPSample.startTLSFeatures + XMPPSample.success, .unexpectedElement("success")),
         (XMPPSample.header + XMPPSample.startTLSFeatures + "<failure xmlns='\(XMLNamespace.tls)'/>", .tlsRefused),
         (XMPPSample.header + "<a></b>", .xml(.malformed(code: 7))),
-        (XMPPSample.header + "<stream:error><host-unknown xmlns='\(XMLNamespace.streamErrors)'/></stream:error>",
-            .streamError(condition: "host-unknown")),
+        (
+            XMPPSample.header + "<stream:error><host-unknown xmlns='\(XMLNamespace.streamErrors)'/></stream:error>",
+            .streamError(condition: "host-unknown")
+        ),
         (XMPPSample.header + "<stream:error/>", .streamError(condition: "undefined-condition")),
     ]
 
@@ -214,9 +219,15 @@ import Testing
     }
 
     static let bindAnswers: [(String, String)] = [
-        ("<iq type='error' id='ID'><error type='cancel'><conflict xmlns='\(XMLNamespace.stanzas)'/></error></iq>", "conflict"),
+        (
+            "<iq type='error' id='ID'><error type='cancel'><conflict xmlns='\(XMLNamespace.stanzas)'/></error></iq>",
+            "conflict"
+        ),
         ("<iq type='result' id='ID'/>", "jid-malformed"),
-        ("<iq type='result' id='ID'><bind xmlns='\(XMLNamespace.bind)'><jid>auth.meet.lab</jid></bind></iq>", "jid-malformed"),
+        (
+            "<iq type='result' id='ID'><bind xmlns='\(XMLNamespace.bind)'><jid>auth.meet.lab</jid></bind></iq>",
+            "jid-malformed"
+        ),
     ]
 
     @Test(arguments: bindAnswers)
@@ -330,7 +341,8 @@ import Testing
             let hundreds = 10_000
         #endif
         let stream = try XMPPSample.readyStream()
-        let ping = "<iq type='get' from='auth.meet.lab' id='ping-1' to='\(XMPPSample.address)'><ping xmlns='urn:xmpp:ping'/></iq>"
+        let ping =
+            "<iq type='get' from='auth.meet.lab' id='ping-1' to='\(XMPPSample.address)'><ping xmlns='urn:xmpp:ping'/></iq>"
         let bytes = Array(String(repeating: ping, count: 100).utf8)
         var answers = 0
         var before = 0
@@ -350,7 +362,9 @@ import Testing
             guard case .bytes(let text) = step else { continue }
             let bytes = Array(text.utf8)
             func play(_ mutated: [UInt8]) throws -> [XMPPAction] {
-                XMPPSample.play(session, on: try XMPPSample.stream()) { text, index in [index == number ? mutated : Array(text.utf8)] }
+                XMPPSample.play(session, on: try XMPPSample.stream()) { text, index in
+                    [index == number ? mutated : Array(text.utf8)]
+                }
             }
             for index in bytes.indices {
                 for flip: UInt8 in [0x01, 0x80] {
@@ -361,7 +375,8 @@ import Testing
                     #expect(ends.count <= 1)
                     #expect(ends.isEmpty || actions.last == ends.first)
                 }
-                #expect(try play(Array(bytes[..<index])).filter { if case .failed = $0 { true } else { false } }.count <= 1)
+                #expect(
+                    try play(Array(bytes[..<index])).filter { if case .failed = $0 { true } else { false } }.count <= 1)
             }
         }
     }

@@ -1,6 +1,5 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-import COpenSSL
 import RTP
 import Testing
 
@@ -8,9 +7,7 @@ import Testing
 
 @Suite struct FingerprintTests {
     private static func digest(_ hash: FingerprintHash, of identity: DTLSIdentity) throws -> Fingerprint {
-        var digest = [UInt8](repeating: 0, count: 64)
-        let length = unsafe cossl_digest(hash.native, identity.certificate, identity.certificate.count, &digest)
-        return try #require(Fingerprint(hash: hash, bytes: Array(digest.prefix(length))))
+        try #require(Fingerprint(of: identity.certificate, hash: hash))
     }
 
     private static func wrong(_ hash: FingerprintHash) throws -> Fingerprint {

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 
-MODULES = ["demo_case"]
+MODULES = ["demo_case", "brewery_case", "meeting_case"]
 
 
 def isolate():

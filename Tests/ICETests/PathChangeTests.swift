@@ -154,4 +154,50 @@ import Testing
         #expect(meeting.bridgeSession.selectedPath != nil)
         #expect(meeting.bridgeSession.selectedPath?.remote != victim)
     }
+
+    @Test(arguments: 1...6)
+    func anHourOfTroubleEndsConnected(seed: UInt64) throws {
+        let meeting = try Meeting(seed: seed)
+        let network = meeting.network
+        meeting.connect()
+        var trouble = SeededGenerator(seed: seed + 1000)
+        for _ in 0..<120 {
+            switch Int.random(in: 0..<5, using: &trouble) {
+            case 0: network.loss = Double.random(in: 0...0.6, using: &trouble)
+            case 1: network.blocks = { _, _, _ in true }
+            case 2: network.jitter = .milliseconds(Int64.random(in: 0...800, using: &trouble))
+            case 3:
+                let port = UInt16.random(in: 1024...65535, using: &trouble)
+                network.hosts[meeting.client].nat[meeting.clientAddress] = TransportAddress(
+                    ip: meeting.clientPublic.ip, port: port)
+            default: _ = network.restart(meeting.bridge)
+            }
+            network.run(seconds: Double.random(in: 0...50, using: &trouble))
+            network.blocks = { _, _, _ in false }
+        }
+        #expect(!network.isStuck)
+        network.loss = 0
+        network.jitter = .zero
+        // A restart that nobody answers is given up; then the client asks as browsers do.
+        network.run(seconds: 20)
+        for _ in 0..<4 {
+            let from = network.hosts[meeting.client].nat[meeting.clientAddress] ?? meeting.clientPublic
+            network.inject(meeting.request(), to: meeting.bridge, from: from)
+            network.run(seconds: 2)
+        }
+        let remote = network.hosts[meeting.client].nat[meeting.clientAddress] ?? meeting.clientPublic
+        #expect(meeting.bridgeSession.state == .connected(meeting.clientPath(remote)))
+        #expect(!network.isStuck)
+        // What the owner was told adds up to what is.
+        var table: Set<Path> = []
+        for event in meeting.bridgeEvents {
+            switch event {
+            case .pathHeard(let path), .pathAdded(let path): table.insert(path)
+            case .pathRemoved(let path): #expect(table.remove(path) != nil)
+            case .selected(let path), .consentRegained(let path): #expect(table.contains(path))
+            default: break
+            }
+        }
+        #expect(table.count <= 9)
+    }
 }

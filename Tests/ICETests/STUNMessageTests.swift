@@ -108,10 +108,17 @@ import Testing
     }
 
     @Test func nothingMayFollowFingerprint() throws {
-        var writer = STUNWriter(.request, transactionID: id)
-        writer.appendFingerprint()
-        writer.appendUseCandidate()
-        #expect(throws: STUNError.self) { try parse(writer.bytes) }
+        // A checksum that is right for a header that counts the attribute behind it.
+        for behind in [hex("00250000"), hex("80280004") + [UInt8](repeating: 0, count: 4)] {
+            var bytes = raw(behind)
+            bytes.removeLast(behind.count)
+            bytes[3] += 8
+            let checksum = CRC32.checksum(bytes.span, count: bytes.count) ^ 0x5354_554E
+            bytes += hex("80280004")
+            bytes.appendBigEndian(checksum)
+            let whole = bytes + behind
+            #expect(throws: STUNError.malformed) { try parse(whole) }
+        }
     }
 
     @Test(arguments: [

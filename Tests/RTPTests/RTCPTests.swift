@@ -261,7 +261,8 @@ private let compound = hex(
         #expect(packet == hex("81CD0004 01020304 A1A2A3A4 000A8001 001B0000"))
         let pairs = [NACKPair(first: sent[0], following: 0x8001), NACKPair(first: sent[3])]
         #expect(try writtenRTCP { check($0.nack(sender: one, media: two, pairs: pairs.span)) } == packet)
-        #expect(try writtenRTCP { check(!$0.nack(sender: one, media: two, pairs: pairs.span.extracting(..<0))) }.isEmpty)
+        #expect(
+            try writtenRTCP { check(!$0.nack(sender: one, media: two, pairs: pairs.span.extracting(..<0))) }.isEmpty)
         #expect(
             try writtenRTCP(capacity: 15) { check($0.nack(sender: one, media: two, lost: sent.span) == 0) }.isEmpty)
     }

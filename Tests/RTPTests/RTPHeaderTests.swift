@@ -104,7 +104,7 @@ private func value(_ id: UInt8, of packet: [UInt8]) throws -> [UInt8]? {
     }
 
     @Test(arguments: [
-        ("F0", "identifier 15 ends the block"),
+        ("F0AA", "identifier 15 ends the block"),
         ("03AABBCC", "identifier 0 with a length ends the block"),
     ])
     func stopsAtReservedIdentifiers(_ element: String, _ why: Comment) throws {

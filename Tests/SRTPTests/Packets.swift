@@ -94,8 +94,10 @@ func seal(_ engine: SRTPEngine, _ requests: [SealRequest]) -> [[UInt8]?] {
     var lengths: [Int] = []
     unsafe withPointers(&buffers, payloads) { outputs, inputs in
         var jobs: [SealJob] = []
+        var numbers: [Int] = []
         for (number, request) in requests.enumerated() {
             guard let stream = request.sealer.stream(for: request.packet.ssrc) else { continue }
+            numbers.append(number)
             jobs.append(
                 unsafe SealJob(
                     sealer: Unmanaged.passUnretained(request.sealer), stream: stream,
@@ -105,7 +107,8 @@ func seal(_ engine: SRTPEngine, _ requests: [SealRequest]) -> [[UInt8]?] {
                     payloadLength: Int32(request.packet.payload.count)))
         }
         unsafe jobs.withUnsafeMutableBufferPointer { unsafe engine.seal($0) }
-        lengths = jobs.map { Int($0.sealedLength) }
+        lengths = requests.map { _ in -1 }
+        for (number, job) in zip(numbers, jobs) { lengths[number] = Int(job.sealedLength) }
     }
     return zip(buffers, lengths).map { buffer, length in
         guard length >= 0 else { return nil }

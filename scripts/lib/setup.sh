@@ -7,7 +7,7 @@ cd "$root"
 # Packages of the build, and those of the end-to-end tests.
 BUILD_PACKAGES=(libssl-dev libexpat1-dev libusrsctp-dev libsrtp2-dev pkg-config)
 if [ "$(uname -m)" = x86_64 ]; then BUILD_PACKAGES+=(libipsec-mb-dev); fi
-TEST_PACKAGES=(chromium prosody python3 iproute2)
+TEST_PACKAGES=(chromium prosody openssl python3 python3-venv iproute2)
 
 need_packages() {
     local missing=() name
@@ -28,6 +28,15 @@ need_packages() {
     fi
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     [ -z "$made" ] || "${as_root[@]}" rm -f "$policy"
+}
+
+# The Python of the end-to-end tests, with its packages: .build-python/bin/python3.
+need_python() {
+    local wanted=Tests/EndToEnd/requirements.txt present=.build-python/requirements.txt
+    cmp -s "$wanted" "$present" && return
+    python3 -m venv --clear .build-python
+    .build-python/bin/python3 -m pip install --quiet --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$present"
 }
 
 need_swift() {

@@ -18,7 +18,10 @@ extension Endpoint {
             feedback.received(number, endOfFrame: header.marker && format.kind == .video, now: now)
         }
         guard let (stream, isRetransmission) = find(header, packet) else { return .unknownSSRC }
-        if format.kind == .audio, let reason = listen(header, packet, now: now) { return reason }
+        if format.kind == .audio, let reason = listen(header, packet, now: now) {
+            if !isRetransmission { stream.discard(index, header, now: now) }
+            return reason
+        }
         if forceMute.video, format.kind == .video { return .forceMuted }
         let outcome: ReceiveStream.Outcome
         if isRetransmission {
@@ -33,6 +36,10 @@ extension Endpoint {
             outcome = stream.accept(
                 index, header: header, in: packet, slot: slot, payload: header.payloadRange, format: format,
                 payloadType: header.payloadType, extensions: formats.extensions, retransmitted: false, now: now)
+        }
+        if stream.hasAwoken {
+            stream.hasAwoken = false
+            conference.needsAllocation = true
         }
         switch outcome {
         case .accepted(let sequence):

@@ -15,11 +15,14 @@ final class ReceiveStream {
     private(set) var ring: PacketRing
     private(set) var reception: ReceptionStatistics
     private(set) var nacks = NackRequester()
+    private var gaps = GapCloser()
     var keyframes = KeyframeRequester()
     private(set) var clock: StreamClock?
     /// Picture height in lines: nominal until a keyframe tells.
     private(set) var height: Int
     private(set) var isActive = false
+    /// The stream came to life since this was last cleared: receivers may want it now.
+    var hasAwoken = false
     /// The sender's stream has a hole that only a keyframe mends.
     private(set) var needsKeyframe = false
 
@@ -56,13 +59,11 @@ final class ReceiveStream {
     ///   - retransmitted: it came by RTX: not part of loss and jitter.
     ///   - payload: where the payload lies in the packet, without padding.
     func accept(
-        _ sequence: UInt64, header: RTPHeader, in packet: Span<UInt8>, slot: SlotID, payload: Range<Int>,
+        _ index: UInt64, header: RTPHeader, in packet: Span<UInt8>, slot: SlotID, payload: Range<Int>,
         format: PayloadFormat, payloadType: PayloadType, extensions: ExtensionMap, retransmitted: Bool, now: Instant
     ) -> Outcome {
-        if !retransmitted {
-            reception.received(sequence, timestamp: header.timestamp, payloadLength: payload.count, now: now)
-            isActive = true
-        }
+        if !retransmitted { noteReception(index, header, payload.count, now) }
+        guard let sequence = kind == .audio ? gaps.keep(index) : index else { return .dropped(.tooLate) }
         if kind == .video, nacks.received(sequence, now: now) == .needsKeyframe { needsKeyframe = true }
         switch ring.place(of: sequence) {
         case .duplicate: return .dropped(.duplicate)
@@ -87,6 +88,20 @@ final class ReceiveStream {
         }
         ring.insert(entry)
         return .accepted(sequence)
+    }
+
+    /// An authentic packet that the bridge does not forward; the numbering closes over it.
+    func discard(_ index: UInt64, _ header: RTPHeader, now: Instant) {
+        noteReception(index, header, header.payloadLength, now)
+        gaps.drop(index)
+    }
+
+    private func noteReception(_ index: UInt64, _ header: RTPHeader, _ length: Int, _ now: Instant) {
+        reception.received(index, timestamp: header.timestamp, payloadLength: length, now: now)
+        if !isActive {
+            isActive = true
+            hasAwoken = true
+        }
     }
 
     private func readExtensions(

@@ -216,7 +216,8 @@ extension Configuration {
             text + String(repeating: " ", count: max(0, width - text.count))
         }
         var lines = settings.sorted { $0.name < $1.name }.map {
-            "\(padded($0.name, width))  \(padded($0.value, min(valueWidth, 60)))  \($0.origin.rawValue)"
+            let value = $0.value.isEmpty ? "-" : $0.value
+            return "\(padded($0.name, width))  \(padded(value, min(valueWidth, 60)))  \($0.origin.rawValue)"
         }
         if !ignored.isEmpty {
             lines += ["", "Set, but without effect:"] + ignored.map { "\($0.name): \($0.reason)" }

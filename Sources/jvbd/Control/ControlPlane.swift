@@ -66,6 +66,8 @@ final class ControlPlane: Sendable {
 
     private let doors: [any ShardDoor]
     private let logger: Logger
+    /// For what the shards have to say.
+    private let bridgeLogger = Logger(label: "Bridge")
     private let state: Mutex<State>
 
     /// - Parameter doors: the mailboxes of the shards, by index.
@@ -285,7 +287,7 @@ final class ControlPlane: Sendable {
             state.withLock { $0.webSockets.removeValue(forKey: handle) }?
                 .close(code: 1001, reason: "endpoint closed")
         case .log(let event):
-            event.write(to: logger)
+            event.write(to: bridgeLogger)
         }
     }
 }

@@ -129,7 +129,8 @@ final class DatagramSender: DatagramSink {
                 let size = min(segment, message.count - end)
                 guard
                     unsafe singles.set(
-                        count, bytes: message.bytes + end, count: size, segmentSize: 0, path: message.path, socket: socket)
+                        count, bytes: message.bytes + end, count: size, segmentSize: 0, path: message.path,
+                        socket: socket)
                 else { return }
                 count += 1
                 end += size

@@ -32,7 +32,7 @@ final class MediaPlane: Sendable {
     /// - Parameter includesLoopback: whether loopback addresses are candidates too (the demo, tests).
     static func start(_ configuration: Configuration, includesLoopback: Bool, logger: Logger) throws -> MediaPlane {
         let budget = ProcessorBudget.current()
-        let count = budget.mediaThreads(override: configuration.mediaThreads)
+        let count = min(budget.mediaThreads(override: configuration.mediaThreads), Shard.limit)
         let sockets: [UDPSocket]
         do throws(UDPSocketError) {
             sockets = try UDPSocket.open(port: configuration.mediaPort, count: count)
@@ -58,6 +58,7 @@ final class MediaPlane: Sendable {
         self.addresses = addresses
         let relay = EventRelay()
         let pins = budget.pins(threads: sockets.count)
+        let carriers = try DatagramCarrier.ports(count: sockets.count)
         var threads: [MediaThread<Shard>] = []
         for (index, socket) in sockets.enumerated() {
             var settings = ShardConfiguration()
@@ -73,9 +74,12 @@ final class MediaPlane: Sendable {
             threads.append(
                 try MediaThread(
                     name: "media\(index)", sockets: [socket], processor: index < pins.count ? pins[index] : nil,
+                    carrier: carriers[index],
                     makeCore: { sink in
                         do {
-                            return try Shard(shardSettings, identity: identity, entropy: SystemEntropy(), sink: sink)
+                            return try Shard(
+                                shardSettings, identity: identity, entropy: SystemEntropy(), sink: sink,
+                                neighbours: carriers.count > 1 ? carriers[index] : nil)
                         } catch {
                             preconditionFailure("a shard that could be made a moment ago cannot be made now: \(error)")
                         }

@@ -16,6 +16,14 @@ protocol MediaCore: AnyObject, SendableMetatype {
     func perform(_ command: Command, now: Instant)
     func advance(now: Instant)
     func takeEvents() -> [Event]
+    /// Datagrams that another core's thread received, and what that thread says of paths.
+    func receiveCarried(_ datagrams: UnsafeBufferPointer<InboundDatagram>, now: Instant)
+    func note(_ path: Path, ownedBy shard: Int?)
+}
+
+extension MediaCore {
+    func receiveCarried(_ datagrams: UnsafeBufferPointer<InboundDatagram>, now: Instant) {}
+    func note(_ path: Path, ownedBy shard: Int?) {}
 }
 
 /// A thread of its own for one shard: waits for datagrams, commands and timers, feeds them to the core in batches, and lets
@@ -31,14 +39,17 @@ final class MediaThread<Core: MediaCore>: Sendable {
     ///   - sockets: at most 31; `Path.socket` is an index into them. No one else may receive from them.
     ///   - processor: where to pin the thread; nil lets it roam.
     ///   - mailboxCapacity: commands that may wait.
+    ///   - carrier: exchanges datagrams with the other media threads; nil when there are none.
     ///   - makeCore: called once, on the thread, with the sink for the core's datagrams.
     ///   - deliver: called on the thread with the events of each turn that had any, in order. Must not block.
     init(
         name: String, sockets: [UDPSocket], processor: UInt32? = nil, mailboxCapacity: Int = 4096,
+        carrier: DatagramCarrier.Port? = nil,
         makeCore: @escaping @Sendable (any DatagramSink) -> Core,
         deliver: @escaping @Sendable ([Core.Event]) -> Void
     ) throws(SystemCallError) {
-        let doorbell = try Doorbell()
+        let doorbell: Doorbell
+        if let carrier { doorbell = carrier.doorbell } else { doorbell = try Doorbell() }
         let mailbox = Mailbox<Core.Command>(capacity: mailboxCapacity, doorbell: doorbell)
         let statistics = MediaStatistics()
         self.mailbox = mailbox
@@ -47,7 +58,7 @@ final class MediaThread<Core: MediaCore>: Sendable {
             let sender = DatagramSender(sockets: sockets)
             let loop = MediaLoop(
                 core: makeCore(sender), sockets: sockets, sender: sender, mailbox: mailbox, doorbell: doorbell,
-                statistics: statistics, deliver: deliver)
+                carrier: carrier, statistics: statistics, deliver: deliver)
             loop.run()
         }
     }
@@ -71,6 +82,7 @@ final class MediaThread<Core: MediaCore>: Sendable {
     private let sender: DatagramSender
     private let mailbox: Mailbox<Core.Command>
     private let doorbell: Doorbell
+    private let carrier: DatagramCarrier.Port?
     private let statistics: MediaStatistics
     private let deliver: @Sendable ([Core.Event]) -> Void
     private let batch = ReceiveBatch()
@@ -82,7 +94,7 @@ final class MediaThread<Core: MediaCore>: Sendable {
 
     init(
         core: Core, sockets: [UDPSocket], sender: DatagramSender, mailbox: Mailbox<Core.Command>, doorbell: Doorbell,
-        statistics: MediaStatistics, deliver: @escaping @Sendable ([Core.Event]) -> Void
+        carrier: DatagramCarrier.Port?, statistics: MediaStatistics, deliver: @escaping @Sendable ([Core.Event]) -> Void
     ) {
         precondition(sockets.count < 32, "a media thread waits for at most 31 sockets")
         self.core = core
@@ -90,6 +102,7 @@ final class MediaThread<Core: MediaCore>: Sendable {
         self.sender = sender
         self.mailbox = mailbox
         self.doorbell = doorbell
+        self.carrier = carrier
         self.statistics = statistics
         self.deliver = deliver
         unsafe datagrams = .allocate(capacity: Self.datagramLimit)
@@ -108,6 +121,7 @@ final class MediaThread<Core: MediaCore>: Sendable {
             let start = now
             if ready & 1 != 0 { doorbell.answer() }
             isOpen = performCommands(now: now)
+            carrier?.deliver(to: core, now: now)
             var unfinished: UInt32 = 0
             for index in sockets.indices where ready & (2 << UInt32(index)) != 0 {
                 if receive(index, now: &now) { unfinished |= 2 << UInt32(index) }

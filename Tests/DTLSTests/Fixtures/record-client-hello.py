@@ -68,7 +68,8 @@ class Chromium:
         return answer["result"]
 
     def evaluate(self, expression):
-        result = self.call("Runtime.evaluate", self.session, expression=expression, awaitPromise=True, returnByValue=True)
+        result = self.call("Runtime.evaluate", self.session, expression=expression, awaitPromise=True,
+                           returnByValue=True)
         if "exceptionDetails" in result:
             raise RuntimeError(json.dumps(result["exceptionDetails"]))
         return result["result"].get("value")
@@ -91,7 +92,8 @@ def answer(port, fingerprint, setup="passive"):
     session = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0 1", "a=ice-lite"]
     common = ["c=IN IP4 127.0.0.1", "a=ice-ufrag:" + UFRAG, "a=ice-pwd:" + PWD, "a=fingerprint:" + fingerprint,
               "a=setup:" + setup, "a=candidate:1 1 udp 2130706431 127.0.0.1 %d typ host" % port, "a=end-of-candidates"]
-    audio = ["m=audio 9 UDP/TLS/RTP/SAVPF 111", *common, "a=mid:0", "a=sendonly", "a=rtcp-mux", "a=rtpmap:111 opus/48000/2"]
+    audio = ["m=audio 9 UDP/TLS/RTP/SAVPF 111", *common, "a=mid:0", "a=sendonly", "a=rtcp-mux",
+             "a=rtpmap:111 opus/48000/2"]
     data = ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", *common, "a=mid:1", "a=sctp-port:5000"]
     return "\r\n".join(session + audio + data) + "\r\n"
 
@@ -112,7 +114,7 @@ def is_binding_request(datagram):
 
 
 def handshake_fragments(datagram):
-    """(message sequence, message length, fragment offset, fragment length) of a datagram's plaintext handshake records."""
+    """(message sequence, message length, offset, fragment length) of a datagram's plaintext handshake records."""
     at = 0
     while at + 25 <= len(datagram) and datagram[at] == 22:
         record = int.from_bytes(datagram[at + 11:at + 13], "big")

@@ -38,7 +38,7 @@ import Testing
         }
         var counts = [0, 0]
         for (i, socket) in sockets.enumerated() {
-            counts[i] = try Peer(socket: socket).receiveAll(atLeast: 1).count
+            counts[i] = Peer(socket: socket).receiveAll(atLeast: 64, patience: 100_000_000).count
         }
         #expect(counts[0] + counts[1] == 64)
         #expect(counts[0] > 0 && counts[1] > 0)
@@ -196,14 +196,14 @@ final class Peer {
         }
     }
 
-    /// Receives until `count` datagrams are there or a second has passed without one.
-    func receiveAll(atLeast count: Int) -> [(bytes: [UInt8], path: Path)] {
+    /// Receives until `count` datagrams are there or `patience` nanoseconds have passed without one.
+    func receiveAll(atLeast count: Int, patience: Int64 = 2_000_000_000) -> [(bytes: [UInt8], path: Path)] {
         var all: [(bytes: [UInt8], path: Path)] = []
         let datagrams = UnsafeMutableBufferPointer<InboundDatagram>.allocate(capacity: 7)
         defer { unsafe datagrams.deallocate() }
         while all.count < count {
             var descriptor = socket.descriptor
-            if unsafe clinux_wait_readable(&descriptor, 1, 1_000_000_000) == 0 { break }
+            if unsafe clinux_wait_readable(&descriptor, 1, patience) == 0 { break }
             _ = batch.receive(from: socket)
             while true {
                 let n = unsafe batch.next(socket: 0, into: datagrams, leftOut: &leftOut)

@@ -6,16 +6,17 @@ import Testing
 
 /// How many threads media gets, by affinity, quota and wish.
 @Suite struct ProcessorBudgetTests {
-    @Test(arguments: [
-        (processors: 1, quota: nil, threads: 1),
-        (processors: 2, quota: nil, threads: 1),
-        (processors: 8, quota: nil, threads: 7),
-        (processors: 8, quota: 2.0, threads: 1),
-        (processors: 8, quota: 2.1, threads: 2),
-        (processors: 8, quota: 0.5, threads: 1),
-        (processors: 4, quota: 64.0, threads: 3),
-        (processors: 1000, quota: nil, threads: 255),
-    ] as [(processors: Int, quota: Double?, threads: Int)])
+    @Test(
+        arguments: [
+            (processors: 1, quota: nil, threads: 1),
+            (processors: 2, quota: nil, threads: 1),
+            (processors: 8, quota: nil, threads: 7),
+            (processors: 8, quota: 2.0, threads: 1),
+            (processors: 8, quota: 2.1, threads: 2),
+            (processors: 8, quota: 0.5, threads: 1),
+            (processors: 4, quota: 64.0, threads: 3),
+            (processors: 1000, quota: nil, threads: 255),
+        ] as [(processors: Int, quota: Double?, threads: Int)])
     func oneProcessorIsLeftForTheControlSide(row: (processors: Int, quota: Double?, threads: Int)) {
         let budget = ProcessorBudget(processors: (0..<row.processors).map { UInt32($0) }, quota: row.quota)
         #expect(budget.mediaThreads() == row.threads)
@@ -32,10 +33,11 @@ import Testing
         #expect(ProcessorBudget(processors: [2, 3, 6, 7], quota: 3.5).pins(threads: 3) == [3, 6, 7])
     }
 
-    @Test(arguments: [
-        ("max 100000\n", nil), ("150000 100000\n", 1.5), ("50000 100000", 0.5), ("", nil), ("100000", nil),
-        ("x 100000", nil), ("100000 0", nil), ("-1 100000", nil), ("nan 100000", nil), ("1e300 1", nil),
-    ] as [(String, Double?)])
+    @Test(
+        arguments: [
+            ("max 100000\n", nil), ("150000 100000\n", 1.5), ("50000 100000", 0.5), ("", nil), ("100000", nil),
+            ("x 100000", nil), ("100000 0", nil), ("-1 100000", nil), ("nan 100000", nil), ("1e300 1", nil),
+        ] as [(String, Double?)])
     func theQuotaIsReadAsTheKernelWritesIt(row: (text: String, quota: Double?)) {
         #expect(ProcessorBudget.quota(parsing: row.text) == row.quota)
     }

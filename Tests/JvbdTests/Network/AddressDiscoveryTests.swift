@@ -78,7 +78,8 @@ private final class STUNServer: Sendable {
         }
 
         func receive(_ datagrams: UnsafeBufferPointer<InboundDatagram>, now: Instant) {
-            unsafe unsafe unsafe unsafe unsafe unsafe for datagram in unsafe datagrams {
+            for i in datagrams.indices {
+                let datagram = unsafe datagrams[i]
                 let bytes = unsafe Array(UnsafeRawBufferPointer(start: datagram.bytes, count: datagram.count))
                 guard let request = try? STUNMessage(parsing: bytes.span), request.isBindingRequest else { continue }
                 if ignoring > 0 {
