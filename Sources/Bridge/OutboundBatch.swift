@@ -34,6 +34,7 @@ final class OutboundBatch {
     private var used = 0
     private var jobCount = 0
     private var entryCount = 0
+    var probe: (any StageProbe)?
     private(set) var packetsSent = 0
     private(set) var bytesSent = 0
     private(set) var sealsRefused = 0
@@ -90,7 +91,9 @@ final class OutboundBatch {
     /// Seals what is to be sealed and hands everything over.
     func flush() {
         guard entryCount > 0 else { return }
+        probe?.finished(.forward)
         if jobCount > 0 { unsafe engine.seal(UnsafeMutableBufferPointer(start: jobs, count: jobCount)) }
+        probe?.finished(.seal)
         var count = 0
         var i = 0
         while i < entryCount {
@@ -106,6 +109,7 @@ final class OutboundBatch {
             i = end
         }
         if count > 0 { unsafe sink.send(UnsafeBufferPointer(start: messages, count: count)) }
+        probe?.finished(.send)
         used = 0
         jobCount = 0
         entryCount = 0

@@ -64,7 +64,7 @@ public final class Shard {
         fingerprint = identity.fingerprint
         random = Entropy(entropy)
         self.neighbours = neighbours
-        engine = SRTPEngine.preferred()
+        engine = try configuration.engine.map { try SRTPEngine($0) } ?? SRTPEngine.preferred()
         batch = OutboundBatch(engine: engine, sink: sink)
         unsafe openJobs = .allocate(capacity: Self.openLimit)
         unsafe openSlots = .allocate(capacity: Self.openLimit)
@@ -80,6 +80,14 @@ public final class Shard {
 
     /// When `advance` wants to be called next; nil: not before something else happens.
     public var deadline: Instant? { endpoints.isEmpty ? nil : nextTick }
+
+    /// Told of each finished stage of a batch; nil outside of benchmarks.
+    public var probe: (any StageProbe)? {
+        didSet { batch.probe = probe }
+    }
+
+    /// Name of the SRTP engine in use.
+    public var engineName: String { "\(engine.kind)" }
 
     /// What happened since the last call.
     public func takeEvents() -> [ShardEvent] {
@@ -211,6 +219,7 @@ public final class Shard {
     private func open(_ jobs: inout Int) {
         guard jobs > 0 else { return }
         unsafe engine.open(UnsafeMutableBufferPointer(start: openJobs, count: jobs))
+        probe?.finished(.open)
         for i in 0..<jobs {
             let job = unsafe openJobs[i]
             let slot = unsafe openSlots[i]
@@ -436,6 +445,18 @@ public final class Shard {
     private func hexadecimal(_ value: UInt64) -> String {
         let text = String(value, radix: 16)
         return String(repeating: "0", count: 16 - text.count) + text
+    }
+
+    /// Gives an endpoint's transport its keys and a validated path, in place of ICE and DTLS: for simulation, bench and hand-over.
+    ///
+    /// - Returns: false when there is no such endpoint or the keys cannot be used.
+    public func adopt(_ keys: DTLSSRTPKeys, path: Path, endpoint id: String, meetingID: String, now: Instant) -> Bool {
+        self.now = now
+        guard let endpoint = conferences[meetingID]?.endpoint(id), (try? endpoint.transport.adopt(keys, path: path)) != nil
+        else { return false }
+        handle([.pathAdded(path), .connected], of: endpoint)
+        forwardAndFlush()
+        return true
     }
 
     // MARK: What happened to transports

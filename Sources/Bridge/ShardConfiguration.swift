@@ -3,6 +3,7 @@
 /// What a shard needs to know of the process it runs in; fixed for its life, except for the advertised addresses.
 
 public import ICE
+public import SRTP
 
 public struct ShardConfiguration: Sendable {
     /// Index of this shard, 0...255; the first character of its ufrags and the top byte of its handles tell it.
@@ -17,6 +18,8 @@ public struct ShardConfiguration: Sendable {
     public var webSocketPrefixes: [String] = []
     /// Whether endpoints may have an SCTP data channel.
     public var sctpEnabled = true
+    /// SRTP engine; nil: the fastest of this machine.
+    public var engine: EngineKind?
     /// Limit of endpoints on this shard; more get `resource-constraint`.
     public var endpointLimit = 2000
 

@@ -7,8 +7,7 @@ import ICE
 import RTP
 import SRTP
 
-/// A transport is made by ICE + DTLS, or keyed (SRTP keys and a validated path are given); after that nothing can tell the two
-/// apart.
+/// Made by ICE + DTLS, or keyed: `adopt` gives it SRTP keys and a validated path (simulation, bench, hand-over).
 final class Transport {
     /// What the owner has to know of what happened inside.
     enum Event {
@@ -45,18 +44,16 @@ final class Transport {
         lastActivity = now
     }
 
-    /// A keyed transport.
-    init(
-        path: Path, profile: ProtectionProfile, local: SRTPMasterKey, remote: SRTPMasterKey, engine: SRTPEngine, now: Instant
-    ) throws(SRTPError) {
-        ice = nil
-        dtls = nil
-        self.engine = engine
+    /// Takes keys and a validated path as given, in place of ICE and DTLS; from then on nothing can tell the difference.
+    func adopt(_ keys: DTLSSRTPKeys, path: Path) throws(SRTPError) {
         keyedPath = path
-        self.profile = profile
-        sealer = try SRTPSealer(profile: profile, key: local, engine: engine)
-        opener = try SRTPOpener(profile: profile, key: remote, engine: engine)
-        lastActivity = now
+        try makeContexts(keys)
+    }
+
+    private func makeContexts(_ keys: DTLSSRTPKeys) throws(SRTPError) {
+        sealer = try SRTPSealer(profile: keys.profile, key: keys.local, engine: engine)
+        opener = try SRTPOpener(profile: keys.profile, key: keys.remote, engine: engine)
+        profile = keys.profile
     }
 
     /// Where packets go now; nil before a path was validated and after consent was lost (RFC 7675: media stops).
@@ -184,9 +181,8 @@ final class Transport {
 
     private func drainDTLS(_ batch: OutboundBatch, _ events: inout [Event]) {
         guard let dtls else { return }
-        while let datagram = dtls.takeDatagram() {
-            if let path = sendPath { batch.append(datagram, to: path) }
-        }
+        // Without a path the flight waits where it is.
+        while let path = sendPath, let datagram = dtls.takeDatagram() { batch.append(datagram, to: path) }
         if !dtlsDone {
             switch dtls.state {
             case .connected: takeKeys(dtls, &events)
@@ -203,9 +199,7 @@ final class Transport {
         dtlsDone = true
         guard let keys = dtls.keys else { return }
         do throws(SRTPError) {
-            sealer = try SRTPSealer(profile: keys.profile, key: keys.local, engine: engine)
-            opener = try SRTPOpener(profile: keys.profile, key: keys.remote, engine: engine)
-            profile = keys.profile
+            try makeContexts(keys)
             events.append(.connected)
         } catch {
             events.append(.dtlsFailed(.noProtectionProfile))

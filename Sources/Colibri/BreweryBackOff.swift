@@ -2,8 +2,8 @@
 
 import RTP
 
-/// Pauses between attempts: 1, 2, 4, 8, 16, 30, 30... seconds, each up to a quarter longer by chance, so that the bridges of
-/// a deployment do not all come back in the same moment.
+/// Pauses between attempts: 1, 2, 4, 8, 16, 30, 30... seconds, each up to a quarter longer by chance, so that the
+/// bridges of a deployment do not all come back in the same moment.
 struct BreweryBackOff {
     static let longest: Int64 = 30
 

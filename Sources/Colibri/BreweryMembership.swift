@@ -2,8 +2,8 @@
 
 public import RTP
 
-/// Being an occupant of one brewery room (XEP-0045), for as long as the process wants to be: whatever throws the bridge out
-/// - conflict, kick, ban, destroyed room, restarted component, lost stream - it enters again.
+/// Being an occupant of one brewery room (XEP-0045), for as long as the process wants to be: whatever throws the bridge
+/// out - conflict, kick, ban, destroyed room, restarted component, lost stream - it enters again.
 ///
 /// Events go in, stanzas to send come out. While there is no stream nothing comes out.
 public struct BreweryMembership {
@@ -189,8 +189,8 @@ extension BreweryMembership {
             refused(BreweryRefusal(removalCodes: codes, user: user), now)
             return []
         case "error":
-            // The room cannot bounce what we did not send, so any error is about us; but one join that was given up must not
-            // end the next one.
+            // The room cannot bounce what we did not send, so any error is about us; but one join that was given up
+            // must not end the next one.
             guard !isWaiting, state == .joined || stanza["id"] == nil || stanza["id"] == joinIdentifier else {
                 return []
             }
@@ -269,8 +269,8 @@ extension BreweryMembership {
             children: [XMLElement("ping", namespace: XMLNamespace.ping)])
     }
 
-    /// XEP-0045 section 10.1: a new room is locked until its owner has submitted a configuration. Jicofo needs to see real
-    /// addresses; everything else stays as the server has it.
+    /// XEP-0045 section 10.1: a new room is locked until its owner has submitted a configuration. Jicofo needs to see
+    /// real addresses; everything else stays as the server has it.
     private mutating func configureRoom() -> XMLElement {
         func field(_ name: String, _ value: String) -> XMLElement {
             let value = XMLElement("value", namespace: XMLNamespace.dataForm, text: value)

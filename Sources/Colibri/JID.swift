@@ -21,8 +21,8 @@ public struct JID: Hashable, Sendable {
         self.resource = resource
     }
 
-    /// Parses the text form: everything behind the first slash is the resource, everything before an at sign ahead of that
-    /// the local part.
+    /// Parses the text form: everything behind the first slash is the resource, everything before an at sign ahead of
+    /// that the local part.
     public init?(_ text: String) {
         // Nothing longer can have valid parts; saves work on hostile input.
         guard text.utf8.count <= 3 * Self.maximumPartLength + 2 else { return nil }

@@ -289,8 +289,8 @@ private func string(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
     unsafe String(decoding: bytes, as: UTF8.self)
 }
 
-// MARK: Callbacks. C keeps their addresses, so they are plain functions; the parser itself is their user data. It is alive
-// whenever they run, because they run only within `feed`.
+// MARK: Callbacks. C keeps their addresses, so they are plain functions; the parser itself is their user data. It is
+// alive whenever they run, because they run only within `feed`.
 
 private func parser(_ userData: UnsafeMutableRawPointer?) -> XMLParser? {
     unsafe userData.map { unsafe Unmanaged<XMLParser>.fromOpaque($0).takeUnretainedValue() }

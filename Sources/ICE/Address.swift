@@ -30,6 +30,7 @@ public struct Path: Hashable, Sendable, BitwiseCopyable {
     public var socket: UInt16
     /// Our address as the kernel saw it (PKTINFO); the port is the socket's.
     public var local: IPAddress
+    /// The peer.
     public var remote: TransportAddress
 
     @inlinable

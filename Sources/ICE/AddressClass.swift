@@ -3,6 +3,7 @@
 /// What kind of address one is: which may be advertised, which may be checked, which never leaves a network.
 
 extension IPAddress {
+    /// Of the IPv6 family, IPv4-mapped addresses included.
     @inlinable
     public var isIPv6: Bool {
         if case .v6 = self { return true }

@@ -44,22 +44,30 @@ public enum CandidateError: Error, Hashable, Sendable {
 
 /// One candidate of either side.
 public struct Candidate: Hashable, Sendable {
+    /// Equal for candidates of the same kind, base and server (RFC 8445 section 5.1.1.3); 1...32 characters.
     public var foundation: String
     /// 1...256; the bridge uses 1 only (rtcp-mux).
     public var component: UInt16
+    /// The transport protocol; only UDP is ever checked.
     public var transport: CandidateTransport
+    /// RFC 8445 section 5.1.2; higher is better.
     public var priority: UInt32
+    /// Where the other side sends to.
     public var address: TransportAddress
+    /// How the address came to be known.
     public var kind: CandidateKind
     /// Base of a reflexive, or mapped address of a relayed candidate.
     public var related: TransportAddress?
     /// The ICE generation that the candidate belongs to.
     public var generation: UInt32
+    /// Unique among the candidates of a description (XEP-0176).
     public var id: String
+    /// Index of the network interface (XEP-0176); Jitsi always says 0.
     public var network: UInt32
     /// "active", "passive" or "so" for TCP (RFC 6544).
     public var tcpType: String?
 
+    /// A candidate of component 1 and generation 0, unless told otherwise.
     public init(
         foundation: String, component: UInt16 = 1, transport: CandidateTransport = .udp, priority: UInt32,
         address: TransportAddress, kind: CandidateKind, related: TransportAddress? = nil, generation: UInt32 = 0,

@@ -13,6 +13,7 @@ public enum ICERole: UInt8, Hashable, Sendable, BitwiseCopyable {
 public struct LocalBase: Hashable, Sendable, BitwiseCopyable {
     /// Index of the socket in its shard.
     public var socket: UInt16
+    /// The address and port that the socket is bound to, never a wildcard.
     public var address: TransportAddress
 
     @inlinable

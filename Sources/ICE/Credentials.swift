@@ -51,7 +51,9 @@ public struct ICEPassword: RawRepresentable, Hashable, Sendable, CustomStringCon
 
 /// Username fragment and password of one side and one generation.
 public struct ICECredentials: Hashable, Sendable {
+    /// Names the side.
     public let ufrag: UsernameFragment
+    /// Keys MESSAGE-INTEGRITY of the requests it receives.
     public let pwd: ICEPassword
 
     public init(ufrag: UsernameFragment, pwd: ICEPassword) {

@@ -15,6 +15,7 @@ public enum DatagramKind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterab
     /// ZRTP, TURN channels, QUIC, short or empty datagrams: nothing this bridge speaks.
     case unknown
 
+    /// Sorts a datagram of any length.
     public init(_ bytes: Span<UInt8>) {
         guard bytes.count >= 8 else {
             self = .unknown

@@ -6,10 +6,12 @@
 public struct ICEOutput: Sendable {
     /// STUN messages in the order in which they should leave.
     public var datagrams: [(path: Path, bytes: [UInt8])] = []
+    /// What happened, in order.
     public var events: [ICEEvent] = []
 
     public init() {}
 
+    /// Forgets both and keeps their memory.
     public mutating func removeAll() {
         datagrams.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)

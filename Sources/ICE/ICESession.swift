@@ -8,6 +8,7 @@ public import RTP
 /// Make before break: a restart runs beside the established generation, which keeps the media until the new one has a
 /// selected pair; its credentials are then answered for three more seconds.
 public final class ICESession {
+    /// Where the session stands.
     public enum State: Hashable, Sendable {
         /// The peer's credentials are not known yet.
         case waiting
@@ -87,6 +88,7 @@ public final class ICESession {
     public var generation: UInt32 { pending?.agent.generation ?? current.generation }
     /// The role of the established generation; changes with a role conflict.
     public var role: ICERole { current.role }
+    /// A newer generation has not taken over yet.
     public var isRestartPending: Bool { pending != nil }
 
     /// Fragments of all generations that are answered.
@@ -94,6 +96,7 @@ public final class ICESession {
         [current.local.ufrag] + [pending?.agent.local.ufrag, retired?.agent.local.ufrag].compactMap { $0 }
     }
 
+    /// Requests to this fragment are answered by this session.
     public func owns(_ fragment: UsernameFragment) -> Bool { liveFragments.contains(fragment) }
 
     /// The selected path, as long as there is consent to send on it.
@@ -117,6 +120,7 @@ public final class ICESession {
         return current.pairs[index].answeredAt
     }
 
+    /// Where the session stands now.
     public var state: State {
         if let selected = current.selected { return current.hasConsent ? .connected(selected) : .disconnected }
         if current.hasFailed { return .failed }

@@ -8,6 +8,7 @@ public struct ICESettings: Sendable {
     public var pacing: Interval = .milliseconds(20)
     /// First retransmission timeout of a check; it doubles with every retransmission.
     public var retransmissionTimeout: Interval = .milliseconds(100)
+    /// Where the doubling ends.
     public var maximumRetransmissionTimeout: Interval = .milliseconds(1600)
     /// Retransmissions of a check after its first transmission.
     public var maximumRetransmissions = 6

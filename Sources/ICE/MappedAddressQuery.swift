@@ -5,6 +5,7 @@ public import RTP
 /// Asks a STUN server for our public address (RFC 8489 section 2, Binding without credentials), to find the bridge's
 /// server-reflexive candidates. One query is one request to one server: sent at 0, 200, 600 and 1400 ms, given up after 2 s.
 public struct MappedAddressQuery: Sendable {
+    /// How the query stands or ended.
     public enum Outcome: Hashable, Sendable {
         case pending
         /// The address and port that the server saw.
@@ -17,6 +18,7 @@ public struct MappedAddressQuery: Sendable {
     /// No query lasts longer.
     public static var ceiling: Interval { .seconds(2) }
 
+    /// Changes once, from `.pending`.
     public private(set) var outcome: Outcome = .pending
     private let transactionID: STUNTransactionID
     private let endsAt: Instant

@@ -56,9 +56,11 @@ public struct STUNMessage: Sendable {
     /// The Binding method.
     public static let binding: UInt16 = 1
 
+    /// Request, indication or response.
     public let messageClass: Class
     /// The twelve method bits; 1 is Binding.
     public let method: UInt16
+    /// Ties a response to its request.
     public let transactionID: STUNTransactionID
 
     /// Value bytes of USERNAME.
@@ -69,12 +71,15 @@ public struct STUNMessage: Sendable {
     public private(set) var nonce: Range<Int>?
     /// Value bytes of SOFTWARE.
     public private(set) var software: Range<Int>?
+    /// PRIORITY.
     public private(set) var priority: UInt32?
+    /// USE-CANDIDATE is there.
     public private(set) var useCandidate = false
     /// Tie-breaker of ICE-CONTROLLING.
     public private(set) var iceControlling: UInt64?
     /// Tie-breaker of ICE-CONTROLLED.
     public private(set) var iceControlled: UInt64?
+    /// MAPPED-ADDRESS.
     public private(set) var mappedAddress: TransportAddress?
     /// XOR-MAPPED-ADDRESS, already decoded.
     public private(set) var xorMappedAddress: TransportAddress?
@@ -87,6 +92,7 @@ public struct STUNMessage: Sendable {
     /// Offset of the MESSAGE-INTEGRITY attribute.
     private(set) var integrityOffset: Int?
 
+    /// A request of the Binding method, whatever its attributes.
     public var isBindingRequest: Bool { messageClass == .request && method == Self.binding }
     /// MESSAGE-INTEGRITY is there; whether it is right needs the password.
     public var hasIntegrity: Bool { integrityOffset != nil }

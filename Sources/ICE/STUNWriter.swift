@@ -5,6 +5,7 @@ public struct STUNWriter: Sendable {
     /// The message so far.
     public private(set) var bytes: [UInt8] = []
 
+    /// Starts a message without attributes.
     public init(
         _ messageClass: STUNMessage.Class, method: UInt16 = STUNMessage.binding, transactionID: STUNTransactionID
     ) {
@@ -23,12 +24,14 @@ public struct STUNWriter: Sendable {
     /// SOFTWARE; the part past 128 bytes is cut off.
     public mutating func append(software: String) { append(.software, Array(software.utf8.prefix(128))) }
 
+    /// PRIORITY.
     public mutating func append(priority: UInt32) {
         var value = [UInt8]()
         value.appendBigEndian(priority)
         append(.priority, value)
     }
 
+    /// USE-CANDIDATE.
     public mutating func appendUseCandidate() { append(.useCandidate, []) }
 
     /// ICE-CONTROLLING or ICE-CONTROLLED.
@@ -38,6 +41,7 @@ public struct STUNWriter: Sendable {
         append(role == .controlling ? .iceControlling : .iceControlled, value)
     }
 
+    /// XOR-MAPPED-ADDRESS.
     public mutating func append(xorMappedAddress address: TransportAddress) {
         var value: [UInt8] = [0, address.ip.isIPv6 ? 2 : 1]
         value.appendBigEndian(address.port ^ UInt16(truncatingIfNeeded: STUNMessage.magicCookie >> 16))
@@ -58,6 +62,7 @@ public struct STUNWriter: Sendable {
         append(.errorCode, [0, 0, UInt8(truncatingIfNeeded: code / 100 & 7), UInt8(truncatingIfNeeded: code % 100)])
     }
 
+    /// UNKNOWN-ATTRIBUTES of a 420 response.
     public mutating func append(unknownAttributes types: [UInt16]) {
         var value = [UInt8]()
         for type in types { value.appendBigEndian(type) }

@@ -10,9 +10,11 @@ public import RTP
     public var packet: UnsafeRawPointer
     /// Bytes at `packet`.
     public var length: Int32
-    /// Bytes of its header, CSRCs and extension included, as parsed from it. So are the next two.
+    /// Bytes of its header, CSRCs and extension included, as parsed from it.
     public var headerLength: Int32
+    /// As parsed from the header.
     public var ssrc: SSRC
+    /// As parsed from the header.
     public var sequenceNumber: SequenceNumber
     /// Gets header and plaintext payload; room for `length` bytes. Must not overlap `packet`. Of no use after a failure.
     public var output: UnsafeMutableRawPointer
@@ -23,6 +25,7 @@ public import RTP
     /// Out: `none` when the packet was opened.
     public var failure: OpenFailure
 
+    /// A job that is not opened yet.
     public init(
         opener: Unmanaged<SRTPOpener>, packet: UnsafeRawPointer, length: Int32, headerLength: Int32, ssrc: SSRC,
         sequenceNumber: SequenceNumber, output: UnsafeMutableRawPointer

@@ -6,6 +6,7 @@ public import RTP
 ///
 /// An SSRC gets state only after its first authentic packet, so that nobody without the key can fill the table of 256.
 @safe public final class SRTPOpener {
+    /// Which algorithms it opens with.
     public let profile: ProtectionProfile
     let engine: SRTPEngine
     let kind: EngineKind

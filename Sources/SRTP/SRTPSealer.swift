@@ -21,11 +21,7 @@ enum SRTPLimit {
         let row: UInt16
     }
 
-    struct Stream: BitwiseCopyable {
-        /// First index that was not used yet.
-        var next: UInt64
-    }
-
+    /// Which algorithms it seals with.
     public let profile: ProtectionProfile
     let engine: SRTPEngine
     let kind: EngineKind
@@ -35,7 +31,7 @@ enum SRTPLimit {
     let rtcpContext: CipherContext
     let rtpSalt: SessionSalt
     let rtcpSalt: SessionSalt
-    let streams: StreamTable<Stream>
+    let streams: StreamTable<SealWindow>
     private(set) var nextRTCPIndex: UInt32
 
     /// - Parameter restoring: the indices used so far when the keys are not new.
@@ -61,7 +57,7 @@ enum SRTPLimit {
         for stream in state.streams {
             let next = stream.highest.map { $0.rawValue &+ 1 } ?? 0
             guard next <= SRTPLimit.packetIndices, stream.highest == nil || next > 0, streams.find(stream.ssrc) == nil,
-                streams.findOrAdd(stream.ssrc, Stream(next: next)) != nil
+                streams.findOrAdd(stream.ssrc, SealWindow(highest: stream.highest?.rawValue)) != nil
             else { throw .badState }
         }
         nextRTCPIndex = state.nextRTCPIndex
@@ -88,7 +84,7 @@ enum SRTPLimit {
 
     /// The row of an SSRC, a new one if it has none; nil when 1024 SSRCs have rows. Rows live as long as the sealer.
     public func stream(for ssrc: SSRC) -> StreamID? {
-        guard let row = streams.findOrAdd(ssrc, Stream(next: 0)) else { return nil }
+        guard let row = streams.findOrAdd(ssrc, SealWindow(highest: nil)) else { return nil }
         return StreamID(row: UInt16(truncatingIfNeeded: row))
     }
 

@@ -6,8 +6,10 @@ public import RTP
 @safe public struct SealJob: BitwiseCopyable {
     /// Must live until the batch is sealed.
     public var sealer: Unmanaged<SRTPSealer>
+    /// Row of the outgoing SSRC in that sealer.
     public var stream: SRTPSealer.StreamID
-    /// Index of the packet: greater than the highest sealed for the stream, or, for a resend, not greater.
+    /// Index of the packet: one that was not used yet and is not more than 127 below the highest used (`SealWindow`), or,
+    /// for a resend, one that was used.
     public var index: ExtendedSequenceNumber
     /// Seals again an index that was used, to be sent again. The caller gives exactly the bytes of the first time.
     public var isResend: Bool
@@ -25,6 +27,7 @@ public import RTP
     /// Out: all bytes at `output`, or -1 when the packet was refused or could not be sealed.
     public var sealedLength: Int32
 
+    /// A job that is not sealed yet.
     public init(
         sealer: Unmanaged<SRTPSealer>, stream: SRTPSealer.StreamID, index: ExtendedSequenceNumber,
         isResend: Bool = false,
@@ -104,10 +107,9 @@ extension SRTPSealer {
 
         let stream = unsafe streams.row(at: number)
         if unsafe job.pointee.isResend {
-            guard unsafe index.rawValue < stream.pointee.next else { return false }
+            guard unsafe stream.pointee.wasUsed(index.rawValue) else { return false }
         } else {
-            guard unsafe index.rawValue >= stream.pointee.next else { return false }
-            unsafe stream.pointee.next = index.rawValue + 1
+            guard unsafe stream.pointee.take(index.rawValue) else { return false }
         }
         unsafe slot.initialize(
             to: CipherJob(

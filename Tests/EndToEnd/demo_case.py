@@ -6,7 +6,16 @@ from chromium import Browser
 
 
 def two_tabs_see_and_hear_each_other(options):
-    with Bridge(options.bridge, "demo") as bridge, Browser() as browser:
+    return see_and_hear(options, threads=1)
+
+
+def two_tabs_see_and_hear_each_other_over_two_shards(options):
+    return see_and_hear(options, threads=2)
+
+
+def see_and_hear(options, threads):
+    environment = {"JVB_MEDIA_THREADS": str(threads)}
+    with Bridge(options.bridge, "demo", environment=environment) as bridge, Browser() as browser:
         bridge.wait_until_healthy()
         tabs = [browser.page(f"http://127.0.0.1:8080/?room=demo&name={name}") for name in ("Anna", "Bert")]
         for tab in tabs:
@@ -38,4 +47,5 @@ def a_second_bridge_on_the_port_refuses_to_start(options):
             assert len(lines) == 1 and "10000" in lines[0], second.text()
 
 
-CASES = [two_tabs_see_and_hear_each_other, a_second_bridge_on_the_port_refuses_to_start]
+CASES = [two_tabs_see_and_hear_each_other, two_tabs_see_and_hear_each_other_over_two_shards,
+         a_second_bridge_on_the_port_refuses_to_start]

@@ -45,8 +45,10 @@ class Focus:
         asyncio.set_event_loop(self._loop)
         self._client = client = slixmpp.ClientXMPP(f"focus@{self.prosody.domain}", self.prosody.passwords["focus"])
         client.ssl_context = ssl.create_default_context(cafile=self.prosody.certificate)
+        client.enable_direct_tls = False
         client.add_event_handler("session_start", self._logged_in)
         client.add_event_handler("disconnected", self._disconnected)
+        client.add_event_handler("connection_failed", self._connect_again)
         client.register_handler(Callback("Presence", MatchXPath("{jabber:client}presence"), self._presence))
         client.register_handler(Callback("Answer", MatchXPath("{jabber:client}iq"), self._answer, instream=True))
         self._connect()
@@ -70,6 +72,9 @@ class Focus:
         for waiting in self._waiting.values():
             waiting.set_exception(ConnectionError("the XMPP connection was lost"))
         self._waiting.clear()
+        self._connect_again()
+
+    def _connect_again(self, _=None):
         if not self._stopping:
             self._loop.call_later(0.3, self._connect)
 

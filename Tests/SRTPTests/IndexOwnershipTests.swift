@@ -17,16 +17,24 @@ import Testing
         SealRequest(sealer: sealer, packet: PlainPacket(ssrc: ssrc, index: index), index: index, isResend: isResend)
     }
 
-    @Test func indicesThatDoNotGrowAreRefused() throws {
+    @Test func everyIndexIsUsedOnceAndALateOneStillFindsItsPlace() throws {
         let (engine, sealer) = try make()
         let stream = try #require(sealer.stream(for: SSRC(rawValue: 1)))
         #expect(sealer.highestSealed(stream) == nil)
         let rows: [(index: UInt64, isSealed: Bool)] = [
-            (7, true), (7, false), (6, false), (0, false), (8, true), (100, true), (99, false), (65_536, true),
+            (7, true), (7, false), (6, true), (6, false), (8, true), (100, true), (99, true), (99, false), (8, false),
+            (65_536, true), (65_409, true), (65_408, false), (65_409, false), (100, false),
         ]
         let sealed = seal(engine, rows.map { request(sealer, 1, $0.index) })
         #expect(sealed.map { $0 != nil } == rows.map(\.isSealed))
         #expect(sealer.highestSealed(stream) == ExtendedSequenceNumber(rawValue: 65_536))
+    }
+
+    @Test func aResendOfAnIndexThatWasNeverUsedIsRefused() throws {
+        let (engine, sealer) = try make()
+        let results = seal(engine, [request(sealer, 1, 10), request(sealer, 1, 12), request(sealer, 1, 11, isResend: true)])
+        #expect(results.map { $0 != nil } == [true, true, false])
+        #expect(seal(engine, [request(sealer, 1, 11)]).map { $0 != nil } == [true])
     }
 
     @Test func indexZeroIsTheFirstAndIsUsedOnce() throws {

@@ -34,9 +34,9 @@ need_packages() {
 need_python() {
     local wanted=Tests/EndToEnd/requirements.txt present=.build-python/requirements.txt
     cmp -s "$wanted" "$present" && return
-    python3 -m venv --clear .build-python
-    .build-python/bin/python3 -m pip install --quiet --disable-pip-version-check -r "$wanted"
-    cp "$wanted" "$present"
+    python3 -m venv --clear .build-python \
+        && .build-python/bin/python3 -m pip install --quiet --disable-pip-version-check -r "$wanted" \
+        && cp "$wanted" "$present"
 }
 
 need_swift() {

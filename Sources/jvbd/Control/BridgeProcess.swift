@@ -28,8 +28,8 @@ struct BridgeProcess: Sendable {
 
     /// Runs the bridge of the configuration until a signal or a shutdown request ends it.
     /// - Parameter page: what to serve at `/`.
-    /// - Returns: the exit status: 0 after a shutdown, 78 for a configuration that cannot work, 128 and the signal's number
-    ///   after a signal, like JVB.
+    /// - Returns: the exit status: 0 after a shutdown, 78 for a configuration that cannot work, 128 and the signal's
+    ///   number after a signal, like JVB.
     static func run(_ configuration: Configuration, page: [UInt8]? = nil, isDemo: Bool = false) async -> Int32 {
         LineLogHandler.install(configuration)
         let logger = Logger(label: "Configuration")

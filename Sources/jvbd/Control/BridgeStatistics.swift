@@ -53,7 +53,8 @@ final class BridgeStatistics: Sendable {
             state.before = (now, sum)
         }
         status.update {
-            $0.complaint = snapshots.count < expected ? "\(expected - snapshots.count) media threads do not answer" : nil
+            $0.complaint =
+                snapshots.count < expected ? "\(expected - snapshots.count) media threads do not answer" : nil
         }
     }
 

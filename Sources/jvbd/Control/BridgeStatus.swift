@@ -1,7 +1,7 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-/// What the process as a whole is up to: draining, shutting down, healthy, in which brewery rooms. Written by few, read by
-/// presence, statistics and HTTP.
+/// What the process as a whole is up to: draining, shutting down, healthy, in which brewery rooms. Written by few,
+/// read by presence, statistics and HTTP.
 
 import Synchronization
 

@@ -172,14 +172,14 @@ struct Configuration: Sendable {
 
     private static func webSocket(from reader: inout ConfigurationReader) -> WebSocketSettings? {
         let enabled = reader.flag("ENABLE_COLIBRI_WEBSOCKET", default: false)
-        let page = reader.value(
+        let page = reader.optional(
             "PUBLIC_URL", default: nil, wanted: "the address of the web page, as in https://meet.example.com",
-            show: { $0 ?? "" }, parse: { Configuration.host(ofURL: $0) })
+            parse: { Configuration.host(ofURL: $0) })
         let domains = reader.list(
             "JVB_WS_DOMAIN", default: page.map { [$0] } ?? [], wanted: "host or host:port", show: { $0 },
             parse: { HostPort($0, defaultPort: 443) == nil ? nil : $0 })
-        let serverID = reader.value(
-            "JVB_WS_SERVER_ID", default: nil, wanted: "letters, digits, '-', '.' and '_'", show: { $0 ?? "" },
+        let serverID = reader.optional(
+            "JVB_WS_SERVER_ID", default: nil, wanted: "letters, digits, '-', '.' and '_'",
             parse: { text in
                 text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) } ? text : nil
             })

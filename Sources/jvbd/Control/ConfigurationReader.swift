@@ -131,7 +131,15 @@ struct ConfigurationReader {
     }
 
     mutating func optionalText(_ name: String) -> String? {
-        value(name, default: nil, wanted: "a text", show: { $0 ?? "" }, parse: { $0 })
+        optional(name, default: nil, wanted: "a text", parse: { $0 })
+    }
+
+    /// A text that need not be set.
+    mutating func optional(
+        _ name: String, default standard: String?, wanted: String, parse: (String) -> String?
+    ) -> String? {
+        let value = value(name, default: standard ?? "", wanted: wanted, show: { $0 }, parse: parse)
+        return value.isEmpty ? nil : value
     }
 
     mutating func flag(_ name: String, default standard: Bool) -> Bool {

@@ -1,7 +1,7 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-/// The one place between the control languages and the shards: finds the shard of a meeting, posts commands in the order
-/// in which they came, and takes answers and messages back to whoever waits for them.
+/// The one place between the control languages and the shards: finds the shard of a meeting, posts commands in the
+/// order in which they came, and takes answers and messages back to whoever waits for them.
 
 import Bridge
 import Colibri
@@ -21,8 +21,8 @@ protocol WebSocketPeer: AnyObject, Sendable {
     func close(code: UInt16, reason: String)
 }
 
-/// Thread-safe: every entry takes one short lock, and no callback runs under it. Answers of one shard are handed on in the
-/// order in which `receive` gets them.
+/// Thread-safe: every entry takes one short lock, and no callback runs under it. Answers of one shard are handed on
+/// in the order in which `receive` gets them.
 final class ControlPlane: Sendable {
     typealias ModifyReply = @Sendable (Result<ConferenceModified, ColibriError>) -> Void
 
@@ -246,7 +246,9 @@ final class ControlPlane: Sendable {
             if state.meetings.hasParked { state.meetings.flush(post: doors.post) }
             for shard in doors.indices where !state.overflow[shard].isEmpty {
                 var posted = 0
-                while posted < state.overflow[shard].count, doors.post(shard, state.overflow[shard][posted]) { posted += 1 }
+                while posted < state.overflow[shard].count, doors.post(shard, state.overflow[shard][posted]) {
+                    posted += 1
+                }
                 state.overflow[shard].removeFirst(posted)
             }
         }

@@ -1,7 +1,7 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-/// Environment variables that other bridges or older images know and this one does not act on, so that an operator is told
-/// instead of guessing.
+/// Environment variables that other bridges or older images know and this one does not act on, so that an operator is
+/// told instead of guessing.
 
 enum ForeignVariables {
     private static let reasons: [String: String] = [

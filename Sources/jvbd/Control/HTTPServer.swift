@@ -1,7 +1,7 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-/// The private HTTP server (RFC 9112): whole requests in, whole replies out, with limits on everything a client can send
-/// or keep open.
+/// The private HTTP server (RFC 9112): whole requests in, whole replies out, with limits on everything a client can
+/// send or keep open.
 
 import Logging
 import NIOCore
@@ -210,7 +210,8 @@ private final class HTTPConnectionHandler: ChannelInboundHandler {
 }
 
 enum HTTPPath {
-    /// The percent-decoded components of a request target's path; nil when the encoding is broken or hides a slash or NUL.
+    /// The percent-decoded components of a request target's path; nil when the encoding is broken or hides a slash or
+    /// NUL.
     static func components(_ target: String) -> [String]? {
         let path = target.prefix { $0 != "?" && $0 != "#" }
         var components: [String] = []

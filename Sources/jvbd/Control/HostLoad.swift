@@ -8,8 +8,8 @@ struct HostLoad: Sendable {
 
     private var last: (busy: UInt64, total: UInt64)?
 
-    /// Stress since the last call, 0 for idle, 1 for full, more when overloaded; nil at the first call and when the system
-    /// tells nothing.
+    /// Stress since the last call, 0 for idle, 1 for full, more when overloaded; nil at the first call and when the
+    /// system tells nothing.
     mutating func stress(sample line: String?) -> Double? {
         guard let line, let now = HostLoad.parse(line) else { return nil }
         defer { last = now }

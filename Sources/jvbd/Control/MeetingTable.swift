@@ -1,7 +1,7 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-/// Which shard is home to which meeting, and the requests that wait because that shard's mailbox is full: the rules, without
-/// threads.
+/// Which shard is home to which meeting, and the requests that wait because that shard's mailbox is full: the rules,
+/// without threads.
 
 import Bridge
 
@@ -84,7 +84,8 @@ struct MeetingTable {
         }
     }
 
-    /// Shards are about to be asked what they have. Only meetings that were quiet since then may be forgotten by the answer.
+    /// Shards are about to be asked what they have. Only meetings that were quiet since then may be forgotten by the
+    /// answer.
     mutating func beginRound() { round += 1 }
 
     /// What a shard has. Meetings that ended on their own are forgotten here.

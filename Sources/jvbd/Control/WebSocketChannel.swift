@@ -8,7 +8,8 @@ import NIOCore
 import NIOWebSocket
 import Synchronization
 
-/// The calls of `WebSocketPeer` come from any thread and go on to the channel's loop; everything else runs on that loop.
+/// The calls of `WebSocketPeer` come from any thread and go on to the channel's loop; everything else runs on that
+/// loop.
 final class WebSocketChannel: ChannelInboundHandler, Sendable {
     typealias InboundIn = WebSocketFrame
     typealias OutboundOut = WebSocketFrame

@@ -46,12 +46,14 @@ struct WebSocketServer: Sendable {
         _ channel: any Channel, _ serverID: String, _ controlPlane: ControlPlane, _ timing: WebSocketChannel.Timing,
         _ logger: Logger
     ) throws {
-        // Authorised before the upgrade, used after it; both happen on the channel's own loop.
+        // Decided before the upgrade, used after it; both happen on the channel's own loop.
         let authorized = NIOLoopBoundBox<EndpointHandle?>(nil, eventLoop: channel.eventLoop)
+        let refused = NIOLoopBoundBox<HTTPResponseStatus?>(nil, eventLoop: channel.eventLoop)
         let upgrader = NIOTypedWebSocketServerUpgrader<Void>(
             maxFrameSize: messageLimit,
             shouldUpgrade: { channel, head in
                 guard let target = WebSocketTarget(head.uri), target.serverID == serverID else {
+                    refused.value = .notFound
                     return channel.eventLoop.makeSucceededFuture(nil)
                 }
                 let promise = channel.eventLoop.makePromise(of: EndpointHandle?.self)
@@ -60,6 +62,7 @@ struct WebSocketServer: Sendable {
                 ) { promise.succeed($0) }
                 return promise.futureResult.map { handle in
                     authorized.value = handle
+                    if handle == nil { refused.value = .forbidden }
                     return handle == nil ? nil : HTTPHeaders()
                 }
             },
@@ -83,7 +86,8 @@ struct WebSocketServer: Sendable {
                 upgraders: [upgrader],
                 notUpgradingCompletionHandler: { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(WebSocketRefusal(serverID: serverID))
+                        try channel.pipeline.syncOperations.addHandler(
+                            WebSocketRefusal(serverID: serverID, status: refused.value))
                     }
                 }))
         configuration.decoderConfiguration = .control
@@ -121,24 +125,40 @@ private final class WebSocketRefusal: ChannelInboundHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let serverID: String
+    private let status: HTTPResponseStatus?
+    private var isAnswered = false
 
-    init(serverID: String) { self.serverID = serverID }
+    /// - Parameter status: the decision about an upgrade; nil when it never came to one.
+    init(serverID: String, status: HTTPResponseStatus?) {
+        self.serverID = serverID
+        self.status = status
+    }
+
+    /// The upgrade handler shows the head of a plain request to the handlers behind it, but keeps that of an upgrade it
+    /// refused: when none comes, that one is answered.
+    func handlerAdded(context: ChannelHandlerContext) {
+        if let status { return answer(status, context) }
+        context.eventLoop.assumeIsolated().execute { self.answer(.badRequest, context) }
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .head(let head) = unwrapInboundIn(data) else { return }
-        let found = WebSocketTarget(head.uri)?.serverID == serverID
-        let asked = head.headers[canonicalForm: "upgrade"].contains { $0.lowercased() == "websocket" }
-        let status: HTTPResponseStatus = !found ? .notFound : asked ? .forbidden : .upgradeRequired
-        var headers = HTTPHeaders([("content-length", "0"), ("connection", "close")])
-        if status == .upgradeRequired { headers.add(name: "upgrade", value: "websocket") }
-        let response = HTTPResponseHead(version: head.version, status: status, headers: headers)
-        context.write(wrapOutboundOut(.head(response)), promise: nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
-            context.close(promise: nil)
-        }
+        answer(WebSocketTarget(head.uri)?.serverID == serverID ? .upgradeRequired : .notFound, context)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
+    }
+
+    private func answer(_ status: HTTPResponseStatus, _ context: ChannelHandlerContext) {
+        guard !isAnswered, context.channel.isActive else { return }
+        isAnswered = true
+        var headers = HTTPHeaders([("content-length", "0"), ("connection", "close")])
+        if status == .upgradeRequired { headers.add(name: "upgrade", value: "websocket") }
+        let response = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+        context.write(wrapOutboundOut(.head(response)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+            context.close(promise: nil)
+        }
     }
 }

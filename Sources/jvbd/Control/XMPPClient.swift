@@ -123,8 +123,8 @@ final class XMPPClient {
 
     // MARK: Stopping
 
-    /// Leaves the room and ends the stream; the future is fulfilled when that is done, at the latest after what the stream
-    /// waits for the server's goodbye.
+    /// Leaves the room and ends the stream; the future is fulfilled when that is done, at the latest after what the
+    /// stream waits for the server's goodbye.
     func stop() -> EventLoopFuture<Void> {
         if let stopped { return stopped.futureResult }
         let promise = loop.makePromise(of: Void.self)
@@ -237,7 +237,7 @@ extension XMPPClient: XMPPConnectionOwner {
             stopped.succeed()
             return
         }
-        let complaint = error.map { "\($0)" } ?? "the server closed the connection"
+        let complaint = error.map(XMPPClient.describe) ?? "the server closed the connection"
         if wasReady {
             status.update { $0.xmppDisconnects += 1 }
             logger.warning("connection lost", metadata: ["reason": .string(complaint)])
@@ -247,6 +247,24 @@ extension XMPPClient: XMPPConnectionOwner {
             lastComplaint = complaint
         }
         scheduleRestart(after: wasReady ? pauses.afterLoss : pauses.afterFailure)
+    }
+}
+
+extension XMPPClient {
+    /// The reason in the operator's words, without the internals of the network library.
+    static func describe(_ error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            if error.connectionErrors.isEmpty { return "the name \(error.host) cannot be resolved" }
+            return error.connectionErrors.map { describe($0.error) }.joined(separator: "; ")
+        case let error as IOError: return "\(error.description)"
+        case ChannelError.connectTimeout: return "no answer to the connection attempt"
+        case NIOSSLError.handshakeFailed(let cause):
+            let isCertificate = "\(cause)".contains("CERTIFICATE_VERIFY_FAILED")
+            return isCertificate
+                ? "the server's certificate is not trusted (JVB_XMPP_VERIFY_CERTIFICATE)" : "TLS failed: \(cause)"
+        default: return "\(error)"
+        }
     }
 }
 

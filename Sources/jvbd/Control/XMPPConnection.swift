@@ -1,7 +1,7 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-/// One TCP connection to an XMPP server: carries the bytes of an `XMPPStream`, starts TLS when it asks (RFC 6120 section 5)
-/// and keeps its timers.
+/// One TCP connection to an XMPP server: carries the bytes of an `XMPPStream`, starts TLS when it asks (RFC 6120
+/// section 5) and keeps its timers.
 
 import Colibri
 import NIOCore
@@ -101,8 +101,8 @@ final class XMPPConnection: ChannelInboundHandler {
         }
     }
 
-    /// The TLS handler keeps what is written until its handshake is done and the certificate accepted, and closes the channel
-    /// when either fails, so the stream may go on at once.
+    /// The TLS handler keeps what is written until its handshake is done and the certificate accepted, and closes the
+    /// channel when either fails, so the stream may go on at once.
     private func startTLS(_ context: ChannelHandlerContext) {
         do {
             let handler = try NIOSSLClientHandler(context: tls, serverHostname: serverName)

@@ -1,7 +1,5 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
-
 /// The one door from any thread to the thread that owns a shard: a bounded queue with a doorbell. Elements of one poster
 /// come out in the order in which they were posted.
 ///
@@ -10,7 +8,7 @@ final class Mailbox<Element: Sendable>: Sendable {
     /// Limit of waiting elements.
     let capacity: Int
     private let doorbell: Doorbell
-    private let queue: Mutex<Queue>
+    private let queue: Guarded<Queue>
 
     private struct Queue {
         var elements: [Element] = []
@@ -22,7 +20,7 @@ final class Mailbox<Element: Sendable>: Sendable {
         self.doorbell = doorbell
         var queue = Queue()
         queue.elements.reserveCapacity(min(capacity, 64))
-        self.queue = Mutex(queue)
+        self.queue = Guarded(queue)
     }
 
     /// Adds an element and wakes the owner. False when the mailbox is full or closed: the element was not taken.

@@ -2,11 +2,10 @@
 
 import CLinux
 import Glibc
-import Synchronization
 
 /// A thread of the operating system's own, for work that blocks in the kernel and must never wait for a task pool.
 final class NativeThread: Sendable {
-    private let thread: Mutex<pthread_t?>
+    private let thread: Guarded<pthread_t?>
 
     /// Starts the thread.
     /// - Parameters:
@@ -20,7 +19,7 @@ final class NativeThread: Sendable {
             unsafe start.release()
             throw SystemCallError("pthread_create", result: -result)
         }
-        self.thread = Mutex(thread)
+        self.thread = Guarded(thread)
     }
 
     /// Waits for the thread to end. Only the first call waits.

@@ -117,7 +117,7 @@ final class SCTPHost: Sendable {
 
     /// What other threads may read.
     private final class Published: Sendable {
-        let counters = Mutex(SCTPCounters())
+        let counters = Guarded(SCTPCounters())
         let refused = Atomic<UInt64>(0)
     }
 

@@ -105,7 +105,7 @@ enum SCTPMachine {
     }
 }
 
-private let notes = Mutex<[SCTPNote]>([])
+private let notes = Guarded<[SCTPNote]>([])
 
 private func note(_ note: SCTPNote) {
     notes.withLock { $0.append(note) }

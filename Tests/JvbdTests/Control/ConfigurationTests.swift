@@ -80,7 +80,9 @@ import Testing
     }
 
     @Test func serversAreAListWithPorts() {
-        let configuration = configuration(["XMPP_SERVER": "a.example, b.example:5269,[::1]:6222,::1", "XMPP_PORT": "5223"])
+        let configuration = configuration([
+            "XMPP_SERVER": "a.example, b.example:5269,[::1]:6222,::1", "XMPP_PORT": "5223",
+        ])
         #expect(
             configuration.xmpp?.servers == [
                 HostPort(host: "a.example", port: 5223), HostPort(host: "b.example", port: 5269),
@@ -121,7 +123,8 @@ import Testing
         #expect(page.webSocket?.domains == ["meet.example.com:8443"])
         #expect(page.webSocket?.tls == true)
         let own = configuration([
-            "ENABLE_COLIBRI_WEBSOCKET": "1", "PUBLIC_URL": "https://meet.example.com", "JVB_WS_DOMAIN": "jvb.example.com",
+            "ENABLE_COLIBRI_WEBSOCKET": "1", "PUBLIC_URL": "https://meet.example.com",
+            "JVB_WS_DOMAIN": "jvb.example.com",
             "JVB_WS_TLS": "0", "JVB_WS_SERVER_ID": "jvb-1",
         ])
         #expect(own.webSocket?.domains == ["jvb.example.com"])
@@ -132,7 +135,8 @@ import Testing
 
     @Test func ignoredVariablesAreTold() {
         let ignored = configuration([
-            "JVB_PROT": "1", "ENABLE_OCTO": "1", "JVB_TCP_PORT": "4443", "XMPP_DOMAIN": "x", "PATH": "/bin", "JVB_X": "",
+            "JVB_PROT": "1", "ENABLE_OCTO": "1", "JVB_TCP_PORT": "4443", "XMPP_DOMAIN": "x", "PATH": "/bin",
+            "JVB_X": "",
         ]).ignored
         #expect(ignored.map(\.name) == ["ENABLE_OCTO", "JVB_PROT", "JVB_TCP_PORT", "XMPP_DOMAIN"])
         #expect(ignored.first { $0.name == "JVB_PROT" }?.reason.contains("JVB_PORT") == true)
@@ -170,7 +174,8 @@ import Testing
 }
 
 @Suite struct LogFormatTests {
-    private func line(_ message: String, _ metadata: Logger.Metadata = [:], _ format: LogFormat = LogFormat()) -> String {
+    private func line(_ message: String, _ metadata: Logger.Metadata = [:], _ format: LogFormat = LogFormat()) -> String
+    {
         format.line(time: "T", level: .info, module: "M", message: message, metadata: metadata)
     }
 

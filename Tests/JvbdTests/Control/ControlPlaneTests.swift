@@ -33,7 +33,11 @@ final class RecordingDoor: ShardDoor {
     /// The `modify` commands that arrived, as meeting-id, first endpoint id and request.
     var modifies: [(meetingID: String, endpoint: String?, id: RequestID)] {
         commands.compactMap {
-            if case .modify(let request, let id) = $0 { (request.meetingID, request.endpoints.first?.id, id) } else { nil }
+            if case .modify(let request, let id) = $0 {
+                (request.meetingID, request.endpoints.first?.id, id)
+            } else {
+                nil
+            }
         }
     }
 }

@@ -152,7 +152,8 @@ import Testing
         let server = try await server()
         let client = try await RawClient.connect(server.localAddress?.port)
         client.send(
-            "GET /about/version HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            "GET /about/version HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
         #expect(await client.wait { $0.isClosed })
         #expect(client.text.hasPrefix("HTTP/1.1 200 "))
         #expect(client.text.split(separator: "HTTP/1.1 ").map { $0.prefix(3) } == ["200", "404"])

@@ -68,14 +68,17 @@ import Testing
         #expect(await eventually { server.log.contains { $0.contains("h2") && $0.contains("internal-server-error") } })
         server.say(
             "<iq type='set' id='c1' \(focus)><conference-modify xmlns='jitsi:colibri2' meeting-id='m1' expire='true'/></iq>"
-                + "<iq type='set' id='c2' \(focus)><conference-modify xmlns='jitsi:colibri2' meeting-id='m2' expire='true'/></iq>")
+                + "<iq type='set' id='c2' \(focus)><conference-modify xmlns='jitsi:colibri2' meeting-id='m2' expire='true'/></iq>"
+        )
         #expect(await eventually { door.modifies.map(\.meetingID) == ["m1", "m2"] })
         let ids = door.modifies.map(\.id)
         plane.receive(.modified(ids[1], .failure(.conferenceNotFound("m2"))), from: 0)
         plane.receive(.modified(ids[0], .success(ConferenceModified())), from: 0)
         #expect(await eventually { server.log.contains { $0.contains("c2") && $0.contains("conference_not_found") } })
         #expect(await eventually { server.log.contains { $0.contains("c1") && $0.contains("conference-modified") } })
-        server.say("<iq type='get' id='s1' from='stranger@evil.test/x'><conference-modify xmlns='jitsi:colibri2' meeting-id='m3'/></iq>")
+        server.say(
+            "<iq type='get' id='s1' from='stranger@evil.test/x'><conference-modify xmlns='jitsi:colibri2' meeting-id='m3'/></iq>"
+        )
         #expect(await eventually { server.log.contains { $0.contains("s1") && $0.contains("forbidden") } })
         #expect(door.modifies.count == 2)
         await service.stop()

@@ -4,7 +4,6 @@ import Bridge
 import Glibc
 import ICE
 import RTP
-import Synchronization
 import Testing
 
 @testable import jvbd
@@ -151,7 +150,7 @@ private final class EchoCore: MediaCore {
 }
 
 private final class EventLog: Sendable {
-    private let events = Mutex<[Int]>([])
+    private let events = Guarded<[Int]>([])
 
     func append(_ more: [Int]) { events.withLock { $0 += more } }
 

@@ -4,7 +4,6 @@ import Bridge
 import DTLS
 import Glibc
 import RTP
-import Synchronization
 import Testing
 
 @testable import jvbd
@@ -81,7 +80,9 @@ extension SCTPTests {
             var generator = SplitMix(state: 7)
             var alive: [EndpointHandle] = []
             for round in 0..<3 {
+                let openedBefore = world.state.opened.count
                 for i in 0..<50 { alive.append(world.pair(UInt64(round * 50 + i))) }
+                #expect(world.wait { $0.opened.count >= openedBefore + 10 })
                 for bridge in alive.shuffled(using: &generator) {
                     world.host.send(bridge, text: Array("hello".utf8))
                     switch generator.next() % 4 {
@@ -97,7 +98,6 @@ extension SCTPTests {
                     usleep(UInt32(generator.next() % 500))
                 }
             }
-            #expect(world.state.opened.count > 10)
             for bridge in alive {
                 world.host.close(bridge)
                 world.host.close(world.client(of: bridge))
@@ -219,7 +219,7 @@ private final class SCTPWorld: Sendable {
     private let shared: Shared
 
     private final class Shared: Sendable {
-        let state = Mutex(State())
+        let state = Guarded(State())
     }
 
     private static let clientBit: UInt64 = 1 << 40

@@ -1,6 +1,7 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 
-/// One line per event on standard output: `time level module: message key=value`, with network addresses redacted by type.
+/// One line per event on standard output: `time level module: message key=value`, with network addresses redacted by
+/// type.
 
 import Glibc
 import ICE
