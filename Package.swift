@@ -16,6 +16,13 @@ let house: [SwiftSetting] = [
 ]
 let shim: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-O2"])]
 
+// Intel's multi-buffer crypto exists for x86-64 only; elsewhere its shim says so and OpenSSL does the work.
+#if arch(x86_64)
+let multiBufferCrypto = ["IPSec_MB"]
+#else
+let multiBufferCrypto: [String] = []
+#endif
+
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: house)
 }
@@ -36,7 +43,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
     targets: [
         // The import table of the house (Tests/House checks it against the sources).
@@ -57,7 +63,6 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOWebSocket", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("Demo/meeting.html")],
             swiftSettings: house),
@@ -67,7 +72,7 @@ let package = Package(
         cShim("CLinux"),
         cShim("CExpat", links: ["expat"]),
         cShim("CUsrsctp", links: ["usrsctp"]),
-        cShim("CIPSecMB", links: ["IPSec_MB"]),
+        cShim("CIPSecMB", links: multiBufferCrypto),
         cShim("CSRTP", links: ["srtp2"]),
 
         tests("RTPTests", ["RTP"]),

@@ -6,7 +6,6 @@
 import Bridge
 import Colibri
 import NIOCore
-import Synchronization
 
 final class BridgeStatistics: Sendable {
     private struct State {
@@ -25,7 +24,7 @@ final class BridgeStatistics: Sendable {
         var bitsSent = 0.0
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
     private let status: BridgeStatus
     private let version: String
 

@@ -3,7 +3,6 @@
 /// What the process as a whole is up to: draining, shutting down, healthy, in which brewery rooms. Written by few,
 /// read by presence, statistics and HTTP.
 
-import Synchronization
 
 final class BridgeStatus: Sendable {
     enum Shutdown: String, Sendable {
@@ -25,7 +24,7 @@ final class BridgeStatus: Sendable {
         var xmppDisconnects = 0
     }
 
-    private let values = Mutex(Values())
+    private let values = Guarded(Values())
 
     var current: Values { values.withLock { $0 } }
 

@@ -67,7 +67,8 @@ struct Configuration: Sendable {
     var logLevel: Logger.Level
     var logsAddresses: Bool
     var logFile: String?
-    var rtpDumpFile: String?
+    /// Folder for decrypted packets of all endpoints; nil: nothing is recorded.
+    var rtpDumpFolder: String?
 
     /// Every value in force, for `jvbd config`.
     private(set) var settings: [Setting]
@@ -115,7 +116,7 @@ struct Configuration: Sendable {
             show: { $0.rawValue }, parse: { Logger.Level(rawValue: $0.lowercased()) })
         logsAddresses = reader.flag("JVB_LOG_ADDRESSES", default: false)
         logFile = reader.optionalText("JVB_LOG_FILE")
-        rtpDumpFile = reader.optionalText("JVB_DEBUG_RTP_DUMP")
+        rtpDumpFolder = reader.optionalText("JVB_DEBUG_RTP_DUMP")
         _ = reader.optionalText("TZ")
 
         settings = reader.settings

@@ -7,7 +7,6 @@ import Bridge
 import Colibri
 import Logging
 import NIOCore
-import Synchronization
 
 /// The way to a shard: its mailbox.
 protocol ShardDoor: Sendable {
@@ -68,13 +67,13 @@ final class ControlPlane: Sendable {
     private let logger: Logger
     /// For what the shards have to say.
     private let bridgeLogger = Logger(label: "Bridge")
-    private let state: Mutex<State>
+    private let state: Guarded<State>
 
     /// - Parameter doors: the mailboxes of the shards, by index.
     init(doors: [any ShardDoor], logger: Logger = Logger(label: "ControlPlane")) {
         self.doors = doors
         self.logger = logger
-        state = Mutex(
+        state = Guarded(
             State(meetings: MeetingTable(shards: doors.count), overflow: Array(repeating: [], count: doors.count)))
     }
 
@@ -324,11 +323,11 @@ extension ControlPlane.State {
 
 /// Gathers the answers of several shards and replies once with those that had one.
 private final class Collector<Element: Sendable>: Sendable {
-    private let gathered: Mutex<(missing: Int, elements: [Element])>
+    private let gathered: Guarded<(missing: Int, elements: [Element])>
     private let reply: @Sendable ([Element]) -> Void
 
     init(expecting count: Int, reply: @escaping @Sendable ([Element]) -> Void) {
-        gathered = Mutex((count, []))
+        gathered = Guarded((count, []))
         self.reply = reply
         if count == 0 { reply([]) }
     }

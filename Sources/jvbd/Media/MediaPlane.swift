@@ -8,13 +8,10 @@ import DTLS
 import ICE
 import Logging
 import RTP
-import Synchronization
 
 extension Shard: MediaCore {}
 
-extension Mailbox: ShardDoor where Element == ShardCommand {
-    func post(_ command: ShardCommand) -> Bool { post(command, leaving: 0) }
-}
+extension Mailbox: ShardDoor where Element == ShardCommand {}
 
 final class MediaPlane: Sendable {
     /// A start that cannot succeed, in one line that names the setting.
@@ -26,11 +23,18 @@ final class MediaPlane: Sendable {
     let threads: [MediaThread<Shard>]
     let addresses: MediaAddresses
     private let sctp: SCTPHost?
+    private let dump: RTPDump?
 
     /// Opens `JVB_PORT` and starts everything; media flows from now on.
     ///
     /// - Parameter includesLoopback: whether loopback addresses are candidates too (the demo, tests).
     static func start(_ configuration: Configuration, includesLoopback: Bool, logger: Logger) throws -> MediaPlane {
+        let dump = try configuration.rtpDumpFolder.map { try RTPDump(folder: $0, logger: logger) }
+        if let folder = configuration.rtpDumpFolder {
+            logger.warning(
+                "everything that participants say and show is written to disk unencrypted",
+                metadata: ["variable": "JVB_DEBUG_RTP_DUMP", "folder": .string(folder)])
+        }
         let budget = ProcessorBudget.current()
         let count = min(budget.mediaThreads(override: configuration.mediaThreads), Shard.limit)
         let sockets: [UDPSocket]
@@ -48,14 +52,15 @@ final class MediaPlane: Sendable {
                     + LocalAddress.all(includeLoopback: true).map { "\($0.address)" }.joined(separator: ", "))
         }
         let identity = try DTLSIdentity.generate(now: WallClock.milliseconds() / 1000)
-        return try MediaPlane(configuration, budget, sockets, addresses, identity)
+        return try MediaPlane(configuration, budget, sockets, addresses, identity, dump)
     }
 
     private init(
         _ configuration: Configuration, _ budget: ProcessorBudget, _ sockets: [UDPSocket], _ addresses: MediaAddresses,
-        _ identity: DTLSIdentity
+        _ identity: DTLSIdentity, _ dump: RTPDump?
     ) throws {
         self.addresses = addresses
+        self.dump = dump
         let relay = EventRelay()
         let pins = budget.pins(threads: sockets.count)
         let carriers = try DatagramCarrier.ports(count: sockets.count)
@@ -77,9 +82,11 @@ final class MediaPlane: Sendable {
                     carrier: carriers[index],
                     makeCore: { sink in
                         do {
-                            return try Shard(
+                            let shard = try Shard(
                                 shardSettings, identity: identity, entropy: SystemEntropy(), sink: sink,
                                 neighbours: carriers.count > 1 ? carriers[index] : nil)
+                            shard.tap = dump.map { RTPDumpTap($0) }
+                            return shard
                         } catch {
                             preconditionFailure("a shard that could be made a moment ago cannot be made now: \(error)")
                         }
@@ -98,12 +105,14 @@ final class MediaPlane: Sendable {
     func stop() {
         for thread in threads { thread.stop() }
         sctp?.stop()
+        // Last: the threads have handed over what they held when they ended.
+        dump?.stop()
     }
 }
 
 /// Carries events of shards to the control plane, which can only be made once the shards' mailboxes exist.
 private final class EventRelay: Sendable {
-    private let control = Mutex<ControlPlane?>(nil)
+    private let control = Guarded<ControlPlane?>(nil)
 
     func connect(_ plane: ControlPlane) { control.withLock { $0 = plane } }
 
