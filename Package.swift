@@ -18,9 +18,9 @@ let shim: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra"
 
 // Intel's multi-buffer crypto exists for x86-64 only; elsewhere its shim says so and OpenSSL does the work.
 #if arch(x86_64)
-let multiBufferCrypto = ["IPSec_MB"]
+    let multiBufferCrypto = ["IPSec_MB"]
 #else
-let multiBufferCrypto: [String] = []
+    let multiBufferCrypto: [String] = []
 #endif
 
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -73,11 +73,17 @@ let package = Package(
         cShim("CExpat", links: ["expat"]),
         cShim("CUsrsctp", links: ["usrsctp"]),
         cShim("CIPSecMB", links: multiBufferCrypto),
+        // For tests and the test peer only: stacks that are not ours.
         cShim("CSRTP", links: ["srtp2"]),
+        .systemLibrary(name: "CNiceLibrary", pkgConfig: "nice", providers: [.apt(["libnice-dev"])]),
+        .target(name: "CNice", dependencies: ["CNiceLibrary"], cSettings: shim),
+        .executableTarget(
+            name: "jvbd-peer", dependencies: ["CNice", "CSRTP"], path: "Tests/Peer", cSettings: shim,
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         tests("RTPTests", ["RTP"]),
         tests("SRTPTests", ["RTP", "SRTP", "CSRTP"]),
-        tests("ICETests", ["RTP", "ICE"]),
+        tests("ICETests", ["RTP", "ICE", "CNice"]),
         tests("DTLSTests", ["RTP", "DTLS"], resources: [.copy("Fixtures")]),
         tests("ColibriTests", ["RTP", "ICE", "DTLS", "Colibri"], resources: [.copy("Fixtures")]),
         tests("BridgeTests", ["RTP", "SRTP", "ICE", "DTLS", "Colibri", "Bridge"]),

@@ -31,9 +31,9 @@ extension Conference {
         var forwarded: [String] = []
         for name in names {
             guard let source = byName[name] else { continue }
-            let height = heights[name] ?? 0
+            let height = receiver.accepts(.video) ? heights[name] ?? 0 : 0
             wanted[source.index] = Self.higher(wanted[source.index], height)
-            let target = receiver.accepts(.video) ? EncodingSelector.select(source.candidates, maxHeight: height) : Forwarder.none
+            let target = EncodingSelector.select(source.candidates, maxHeight: height)
             setTarget(target, of: source, for: receiver, now: now)
             if target != Forwarder.none { forwarded.append(name) }
         }

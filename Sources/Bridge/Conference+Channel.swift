@@ -10,7 +10,8 @@ extension Conference {
     func channelOpened(by endpoint: Endpoint, _ transport: ChannelTransport, now: Instant) {
         endpoint.openChannels.insert(transport)
         endpoint.channel = transport
-        shard.log(.info, "bridge channel open", endpoint, [("transport", .text(transport == .sctp ? "sctp" : "websocket"))])
+        shard.log(
+            .info, "bridge channel open", endpoint, [("transport", .text(transport == .sctp ? "sctp" : "websocket"))])
         // JVB greets on the WebSocket only.
         if transport == .webSocket { shard.send(.serverHello(version: nil), to: endpoint) }
         endpoint.toldIdealHeight = nil
@@ -56,7 +57,8 @@ extension Conference {
         case .receiverAudioSubscription(let subscription):
             endpoint.audioSubscription = subscription
             needsAllocation = true
-        case .endpointMessage(let message): pass(.endpointMessage(message.stamped(from: endpoint.id)), to: message.to, from: endpoint)
+        case .endpointMessage(let message):
+            pass(.endpointMessage(message.stamped(from: endpoint.id)), to: message.to, from: endpoint)
         case .endpointStats(let stats): pass(.endpointStats(stats.stamped(from: endpoint.id)), to: "", from: endpoint)
         case .unknown: shard.statistics.count(.channelMessageUnknown)
         }

@@ -85,11 +85,13 @@ extension Conference {
     private func signal(_ ice: ICETransportDescription, to endpoint: Endpoint, now: Instant) {
         var credentials: ICECredentials?
         if let ufrag = ice.ufrag,
-            let pwd = ice.pwd {
+            let pwd = ice.pwd
+        {
             credentials = ICECredentials(ufrag: ufrag, pwd: pwd)
         }
         let events = endpoint.transport.signal(
-            credentials: credentials, candidates: ice.candidates, generation: ice.generation.flatMap(UInt32.init(exactly:)),
+            credentials: credentials, candidates: ice.candidates,
+            generation: ice.generation.flatMap(UInt32.init(exactly:)),
             fingerprints: ice.fingerprints.map { ($0.fingerprint, $0.setup) }, batch: shard.batch, now: now)
         shard.handle(events, of: endpoint)
     }
@@ -98,10 +100,10 @@ extension Conference {
 
     /// The full new set: what is described as before stays, with its streams; the rest goes and comes.
     private func replaceSources(of endpoint: Endpoint, with descriptions: [MediaSource]) {
-        let kept = endpoint.sources.filter { descriptions.contains($0.description) }
+        let kept = endpoint.sources.filter { source in descriptions.contains(where: source.isDescribed) }
         for source in endpoint.sources where !kept.contains(where: { $0 === source }) { remove(source) }
         endpoint.sources = kept
-        for description in descriptions where !kept.contains(where: { $0.description == description }) {
+        for description in descriptions where !kept.contains(where: { $0.isDescribed(by: description) }) {
             add(description, to: endpoint)
         }
         needsAllocation = true
@@ -143,8 +145,10 @@ extension Conference {
     func remove(_ source: Source) {
         for encoding in source.encodings {
             removeStream(encoding.stream.id)
-            source.owner.streams[encoding.ssrc] = nil
-            if let rtx = encoding.rtx { source.owner.streams[rtx] = nil }
+            // By the stream and not by SSRC: some were learnt from packets.
+            for (ssrc, found) in source.owner.streams where found.stream === encoding.stream {
+                source.owner.streams[ssrc] = nil
+            }
         }
         sources[source.index] = nil
         for receiver in endpoints { receiver.forwarders[source.index] = nil }

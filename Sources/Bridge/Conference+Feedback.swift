@@ -9,7 +9,13 @@ extension Conference {
     func receiveRTCP(_ packet: Span<UInt8>, from endpoint: Endpoint, now: Instant) {
         do throws(ParseError) {
             var compound = try RTCPCompound(parsing: packet)
-            while let block = compound.next() { try handle(block, in: packet, from: endpoint, now: now) }
+            while let block = compound.next() {
+                do throws(ParseError) {
+                    try handle(block, in: packet, from: endpoint, now: now)
+                } catch {
+                    shard.statistics.count(.rtcpMalformed)
+                }
+            }
         } catch {
             shard.statistics.count(.rtcpMalformed)
         }
@@ -111,7 +117,7 @@ extension Conference {
                 shard.statistics.nacksSent += shard.lost.count
                 let lost = shard.lost
                 shard.sendRTCP(to: endpoint) { [videoFeedbackSSRC] writer in
-                    _ = writer.nack(sender: videoFeedbackSSRC, media: encoding.ssrc, lost: lost.span)
+                    _ = writer.nack(sender: videoFeedbackSSRC, media: encoding.stream.ssrc, lost: lost.span)
                 }
             }
         }

@@ -84,7 +84,9 @@ final class OutboundBatch {
     func append(_ bytes: [UInt8], to path: Path) {
         guard !bytes.isEmpty, bytes.count <= 1536 else { return }
         let room = unsafe reserve(bytes.count)
-        unsafe bytes.withUnsafeBytes { unsafe room.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(room), byteCount: $0.count) }
+        unsafe bytes.withUnsafeBytes {
+            unsafe room.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(room), byteCount: $0.count)
+        }
         append(bytes.count, to: path)
     }
 

@@ -40,12 +40,15 @@ extension Shard {
                 Candidate(
                     foundation: String(place + 1), component: 1, transport: .udp,
                     priority: Candidate.priority(kind, localPreference: preference), address: advertised.address,
-                    kind: kind, related: related, generation: generation, id: "\(credentialsPrefix(endpoint))\(place + 1)",
+                    kind: kind, related: related, generation: generation,
+                    id: "\(credentialsPrefix(endpoint))\(place + 1)",
                     network: 0, tcpType: nil))
         }
         return list
     }
 
     /// Candidate ids need only differ; the handle makes them differ between endpoints as well.
-    private func credentialsPrefix(_ endpoint: Endpoint) -> String { "c" + String(endpoint.handle.rawValue, radix: 16) + "x" }
+    private func credentialsPrefix(_ endpoint: Endpoint) -> String {
+        "c" + String(endpoint.handle.rawValue, radix: 16) + "x"
+    }
 }

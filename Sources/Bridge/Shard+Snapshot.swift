@@ -13,8 +13,13 @@ extension Shard {
             snapshot.endpoints += conference.endpoints.count
             snapshot.largestConference = max(snapshot.largestConference, conference.endpoints.count)
             for endpoint in conference.endpoints {
-                if endpoint.sources.contains(where: { $0.kind == .audio && $0.isActive }) { snapshot.endpointsSendingAudio += 1 }
-                if endpoint.sources.contains(where: { $0.kind == .video && $0.isActive }) { snapshot.endpointsSendingVideo += 1 }
+                snapshot.retransmissionsSent += endpoint.outputs?.retransmissions ?? 0
+                if endpoint.sources.contains(where: { $0.kind == .audio && $0.isActive }) {
+                    snapshot.endpointsSendingAudio += 1
+                }
+                if endpoint.sources.contains(where: { $0.kind == .video && $0.isActive }) {
+                    snapshot.endpointsSendingVideo += 1
+                }
             }
             snapshot.meetings.append(
                 (conference.meetingID, conference.id, conference.name, conference.endpoints.count))
@@ -27,6 +32,7 @@ extension Shard {
         snapshot.dtlsFailed = statistics.dtlsFailed
         snapshot.dominantSpeakerChanges = statistics.dominantSpeakerChanges
         snapshot.keyframeRequests = statistics.keyframeRequests
+        snapshot.nacksSent = statistics.nacksSent
         snapshot.packetsReceived = statistics.packetsReceived
         snapshot.bytesReceived = statistics.bytesReceived
         snapshot.packetsSent = batch.packetsSent

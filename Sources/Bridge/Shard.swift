@@ -15,25 +15,25 @@ public final class Shard {
     let slab = SlotSlab()
     let engine: SRTPEngine
     let batch: OutboundBatch
-    private let dtlsContext: DTLSContext
+    let dtlsContext: DTLSContext
     let fingerprint: Fingerprint
-    private var random: Entropy
+    var random: Entropy
     private(set) var conferences: [String: Conference] = [:]
-    private var endpoints: [EndpointHandle: Endpoint] = [:]
-    private var byFragment: [UsernameFragment: Endpoint] = [:]
-    private var byTag: [UInt32: Endpoint] = [:]
-    private var byPath: [Path: Endpoint] = [:]
+    var endpoints: [EndpointHandle: Endpoint] = [:]
+    var byFragment: [UsernameFragment: Endpoint] = [:]
+    var byTag: [UInt32: Endpoint] = [:]
+    var byPath: [Path: Endpoint] = [:]
     /// Validated paths of endpoints that other shards own.
-    private var foreignPaths: [Path: Int] = [:]
-    private let neighbours: (any ShardNeighbours)?
+    var foreignPaths: [Path: Int] = [:]
+    let neighbours: (any ShardNeighbours)?
     /// The datagrams being handled were carried here by another shard: they go no further.
     private var areCarried = false
-    private var nextHandle: UInt64 = 1
-    private var nextTag: UInt32 = 1
-    private var events: [ShardEvent] = []
+    var nextHandle: UInt64 = 1
+    var nextTag: UInt32 = 1
+    var events: [ShardEvent] = []
     var statistics = Statistics()
     /// Time of the call being handled.
-    private(set) var now = Instant(nanoseconds: 0)
+    var now = Instant(nanoseconds: 0)
     private var nextTick: Instant?
     private var nextSweep = Instant(nanoseconds: 0)
 
@@ -47,7 +47,7 @@ public final class Shard {
 
     private static let openLimit = 128
     private static let rtcpRoom = 1536
-    /// How often timers are looked at while there are endpoints.
+    /// How often timers are looked at while there are conferences.
     static let tick = Interval.milliseconds(10)
 
     /// - Parameters:
@@ -79,12 +79,15 @@ public final class Shard {
     }
 
     /// When `advance` wants to be called next; nil: not before something else happens.
-    public var deadline: Instant? { endpoints.isEmpty ? nil : nextTick }
+    public var deadline: Instant? { conferences.isEmpty ? nil : nextTick }
 
     /// Told of each finished stage of a batch; nil outside of benchmarks.
     public var probe: (any StageProbe)? {
         didSet { batch.probe = probe }
     }
+
+    /// Sees every decrypted packet from endpoints; nil unless they are recorded.
+    public var tap: (any PacketTap)?
 
     /// Name of the SRTP engine in use.
     public var engineName: String { "\(engine.kind)" }
@@ -106,7 +109,11 @@ public final class Shard {
             let datagram = unsafe datagrams[i]
             statistics.packetsReceived += 1
             statistics.bytesReceived += datagram.count
-            if sort(datagram, &jobs), jobs == Self.openLimit { open(&jobs) }
+            if sort(datagram, &jobs), jobs == Self.openLimit {
+                open(&jobs)
+                // Slots that rings have let go of are taken again from here on: what is to be sent from them goes now.
+                forwardAndFlush()
+            }
         }
         open(&jobs)
         forwardAndFlush()
@@ -120,7 +127,13 @@ public final class Shard {
     }
 
     /// What another shard announced: datagrams on `path` are for it; nil: no longer.
-    public func note(_ path: Path, ownedBy shard: Int?) { foreignPaths[path] = shard }
+    public func note(_ path: Path, ownedBy shard: Int?) {
+        foreignPaths[path] = shard
+        guard shard != nil, let endpoint = byPath[path] else { return }
+        // Whoever validated it last has it, as among the endpoints of one shard.
+        endpoint.paths.remove(path)
+        byPath[path] = nil
+    }
 
     /// Passes a datagram on to the shard that owns it; counted when that is not possible.
     private func carry(_ datagram: InboundDatagram, to shard: Int?, else reason: DropReason) {
@@ -183,9 +196,16 @@ public final class Shard {
     private func receiveRTCP(_ datagram: InboundDatagram, _ opener: SRTPOpener, from endpoint: Endpoint) {
         guard datagram.count <= Self.rtcpRoom else { return statistics.count(.tooLarge) }
         let room = unsafe UnsafeMutableRawBufferPointer(start: rtcp, count: Self.rtcpRoom)
-        switch unsafe opener.openRTCP(UnsafeRawBufferPointer(start: datagram.bytes, count: datagram.count), into: room) {
+        switch unsafe opener.openRTCP(UnsafeRawBufferPointer(start: datagram.bytes, count: datagram.count), into: room)
+        {
         case .success(let length):
-            let packet = unsafe Span<UInt8>(_unsafeStart: UnsafePointer(rtcp.assumingMemoryBound(to: UInt8.self)), count: length)
+            if let tap {
+                unsafe tap.received(
+                    UnsafeRawBufferPointer(start: rtcp, count: length), isRTCP: true, from: endpoint.handle,
+                    id: endpoint.id, now: now)
+            }
+            let packet = unsafe Span<UInt8>(
+                _unsafeStart: UnsafePointer(rtcp.assumingMemoryBound(to: UInt8.self)), count: length)
             endpoint.conference.receiveRTCP(packet, from: endpoint, now: now)
         case .failure(let failure): statistics.count(failure.dropReason)
         }
@@ -218,6 +238,8 @@ public final class Shard {
 
     private func open(_ jobs: inout Int) {
         guard jobs > 0 else { return }
+        // Retransmissions that wait to be sealed point into rings, which the packets being opened may evict them from.
+        batch.flush()
         unsafe engine.open(UnsafeMutableBufferPointer(start: openJobs, count: jobs))
         probe?.finished(.open)
         for i in 0..<jobs {
@@ -225,7 +247,8 @@ public final class Shard {
             let slot = unsafe openSlots[i]
             var dropped: DropReason?
             if job.failure == .none {
-                dropped = receiveRTP(slot, length: Int(job.openedLength), index: job.index.rawValue, from: openOwners[i])
+                dropped = receiveRTP(
+                    slot, length: Int(job.openedLength), index: job.index.rawValue, from: openOwners[i])
             } else {
                 dropped = job.failure.dropReason
             }
@@ -240,13 +263,18 @@ public final class Shard {
 
     /// Files one authentic packet; nil when its stream took the slot over.
     private func receiveRTP(_ slot: SlotID, length: Int, index: UInt64, from endpoint: Endpoint) -> DropReason? {
+        if let tap {
+            unsafe tap.received(
+                UnsafeRawBufferPointer(start: slab.pointer(slot), count: length), isRTCP: false, from: endpoint.handle,
+                id: endpoint.id, now: now)
+        }
         let packet = unsafe Span<UInt8>(
             _unsafeStart: UnsafePointer(slab.pointer(slot).assumingMemoryBound(to: UInt8.self)), count: length)
         guard let header = try? RTPHeader(parsingPlaintext: packet) else { return .rtpMalformed }
         return endpoint.receive(packet, header, slot, index, now: now)
     }
 
-    private func forwardAndFlush() {
+    func forwardAndFlush() {
         for conference in conferences.values {
             if conference.needsAllocation { conference.allocate(now: now) }
             if conference.hasArrivals { conference.forwardBatch(now: now) }
@@ -304,6 +332,7 @@ public final class Shard {
         let conference = Conference(
             modify: modify, id: hexadecimal(random.next()), feedback: (ssrc(), ssrc()), shard: self, now: now)
         conferences[modify.meetingID] = conference
+        if nextTick == nil { nextTick = now + Self.tick }
         statistics.conferencesCreated += 1
         log(.info, "conference created", conference)
         return conference
@@ -312,6 +341,7 @@ public final class Shard {
     private func expire(_ conference: Conference) {
         for endpoint in conference.endpoints { conference.expire(endpoint, "conference expired", now: now) }
         conferences[conference.meetingID] = nil
+        if conferences.isEmpty { nextTick = nil }
         statistics.conferencesCompleted += 1
         log(.info, "conference expired", conference)
     }
@@ -334,7 +364,7 @@ public final class Shard {
     /// Timers that are due.
     public func advance(now: Instant) {
         self.now = now
-        guard !endpoints.isEmpty, nextTick.map({ $0 <= now }) ?? true else { return }
+        guard !conferences.isEmpty, nextTick.map({ $0 <= now }) ?? true else { return }
         nextTick = now + Self.tick
         for endpoint in endpoints.values {
             handle(endpoint.transport.advance(batch: batch, now: now), of: endpoint)
@@ -352,7 +382,9 @@ public final class Shard {
     private func sweep(_ conference: Conference) {
         for endpoint in conference.endpoints {
             for source in endpoint.sources {
-                for encoding in source.encodings where encoding.stream.age(now: now) { conference.needsAllocation = true }
+                for encoding in source.encodings where encoding.stream.age(now: now) {
+                    conference.needsAllocation = true
+                }
             }
         }
         conference.watchConnectivity(now: now)
@@ -362,143 +394,6 @@ public final class Shard {
             if now - endpoint.transport.lastHeard > limit { conference.expire(endpoint, "inactive", now: now) }
         }
         if conference.endpoints.isEmpty, now - conference.createdAt > .seconds(20) { expire(conference) }
-    }
-
-    // MARK: Endpoints
-
-    var hasRoom: Bool { endpoints.count < configuration.endpointLimit }
-
-    func makeEndpoint(_ request: EndpointModify, in conference: Conference) -> Endpoint? {
-        guard let dtls = try? DTLSSession(context: dtlsContext) else { return nil }
-        let handle = EndpointHandle(rawValue: UInt64(configuration.index) << 56 | nextHandle)
-        nextHandle += 1
-        let tag = UInt32(configuration.index) << 24 | nextTag
-        nextTag = (nextTag + 1) & 0xFF_FFFF
-        let ice = ICESession(
-            role: request.transport?.iceControlling ?? true ? .controlling : .controlled, credentials: credentials(),
-            bases: configuration.bases, tieBreaker: random.next(), tag: tag, now: now, using: &random)
-        let transport = Transport(ice: ice, dtls: dtls, engine: engine, now: now)
-        let endpoint = Endpoint(
-            modify: request, handle: handle, conference: conference, transport: transport,
-            tag: tag, channelPassword: hexadecimal(random.next()) + hexadecimal(random.next()), now: now)
-        endpoints[handle] = endpoint
-        byTag[tag] = endpoint
-        enlistFragments(of: endpoint)
-        statistics.endpointsCreated += 1
-        if nextTick == nil { nextTick = now + Self.tick }
-        log(.info, "endpoint created", endpoint, [])
-        return endpoint
-    }
-
-    /// Makes requests to every username fragment that is alive find the endpoint.
-    private func enlistFragments(of endpoint: Endpoint) {
-        for fragment in endpoint.transport.ice?.liveFragments ?? [] where endpoint.fragments.insert(fragment).inserted {
-            byFragment[fragment] = endpoint
-        }
-    }
-
-    func restartICE(of endpoint: Endpoint) -> Bool {
-        guard endpoint.transport.restart(credentials: credentials(), now: now) else { return false }
-        enlistFragments(of: endpoint)
-        return true
-    }
-
-    /// Removes an endpoint from every table; its conference has let go of it.
-    func forget(_ endpoint: Endpoint, now: Instant) {
-        endpoint.transport.close(batch: batch, now: now)
-        batch.flush()
-        endpoints[endpoint.handle] = nil
-        for fragment in endpoint.fragments { byFragment[fragment] = nil }
-        for path in endpoint.paths { release(path, of: endpoint) }
-        byTag[endpoint.tag] = nil
-        if endpoint.wantsSCTP { events.append(.sctpClose(endpoint.handle)) }
-        events.append(.channelExpired(endpoint.handle))
-        if endpoints.isEmpty { nextTick = nil }
-    }
-
-    private func release(_ path: Path, of endpoint: Endpoint) {
-        guard byPath[path] === endpoint else { return }
-        byPath[path] = nil
-        neighbours?.announce(path, isOurs: false)
-    }
-
-    private func credentials() -> ICECredentials {
-        ICECredentials(firstCharacter: Self.letter(of: configuration.index), using: &random)
-    }
-
-    private static let letters = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789".utf8)
-
-    /// Most shards that the first character of a ufrag can tell apart.
-    public static var limit: Int { letters.count }
-
-    /// First character of the ufrags of a shard.
-    static func letter(of index: UInt8) -> UInt8 { letters[Int(index) % letters.count] }
-
-    /// The shard whose ufrags start with `letter`.
-    static func index(of letter: UInt8) -> Int? { letters.firstIndex(of: letter) }
-
-    private func ssrc() -> SSRC { SSRC(rawValue: UInt32.random(in: 1...UInt32.max, using: &random)) }
-
-    /// Below 2^15, so that a receiver that misses the first packet cannot mistake the rollover counter (RFC 3711 section 3.3.1).
-    func firstSequenceNumber() -> UInt16 { UInt16.random(in: 1..<0x4000, using: &random) }
-
-    private func hexadecimal(_ value: UInt64) -> String {
-        let text = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - text.count) + text
-    }
-
-    /// Gives an endpoint's transport its keys and a validated path, in place of ICE and DTLS: for simulation, bench and hand-over.
-    ///
-    /// - Returns: false when there is no such endpoint or the keys cannot be used.
-    public func adopt(_ keys: DTLSSRTPKeys, path: Path, endpoint id: String, meetingID: String, now: Instant) -> Bool {
-        self.now = now
-        guard let endpoint = conferences[meetingID]?.endpoint(id), (try? endpoint.transport.adopt(keys, path: path)) != nil
-        else { return false }
-        handle([.pathAdded(path), .connected], of: endpoint)
-        forwardAndFlush()
-        return true
-    }
-
-    // MARK: What happened to transports
-
-    func handle(_ happened: [Transport.Event], of endpoint: Endpoint) {
-        for event in happened { handle(event, of: endpoint) }
-    }
-
-    private func handle(_ event: Transport.Event, of endpoint: Endpoint) {
-        switch event {
-        case .pathAdded(let path):
-            if let other = byPath[path], other !== endpoint { other.paths.remove(path) }
-            byPath[path] = endpoint
-            endpoint.paths.insert(path)
-            foreignPaths[path] = nil
-            neighbours?.announce(path, isOurs: true)
-        case .pathRemoved(let path):
-            endpoint.paths.remove(path)
-            release(path, of: endpoint)
-        case .selected(let path): log(.info, "path selected", endpoint, [("remote", .address(path.remote))])
-        case .connected:
-            statistics.iceSucceeded += 1
-            endpoint.openOutputs()
-            endpoint.conference.needsAllocation = true
-            log(.info, "connected", endpoint, [("profile", .text(endpoint.transport.profile.map { "\($0)" } ?? "none"))])
-            if endpoint.wantsSCTP { events.append(.sctpOpen(endpoint.handle)) }
-        case .iceFailed:
-            statistics.iceFailed += 1
-            log(.warning, "ICE failed: no candidate pair works", endpoint, [])
-        case .consentLost: log(.warning, "consent lost, media stops", endpoint, [])
-        case .consentRegained:
-            endpoint.conference.needsAllocation = true
-            log(.info, "consent regained", endpoint, [])
-        case .dtlsFailed(let error):
-            statistics.dtlsFailed += 1
-            log(.warning, "DTLS failed", endpoint, [("error", .text("\(error)"))])
-        case .applicationData(let bytes): events.append(.sctpPacket(endpoint.handle, bytes))
-        case .fragmentRetired(let fragment):
-            endpoint.fragments.remove(fragment)
-            byFragment[fragment] = nil
-        case .dropped(let reason): statistics.count(reason)
-        }
     }
 
     // MARK: Towards the outside
@@ -524,7 +419,9 @@ public final class Shard {
         if let sealed { batch.append(sealed, to: path) } else { statistics.count(.sealRefused) }
     }
 
-    func log(_ level: LogEvent.Level, _ message: String, _ endpoint: Endpoint, _ facts: [(name: String, value: LogFact)]) {
+    func log(
+        _ level: LogEvent.Level, _ message: String, _ endpoint: Endpoint, _ facts: [(name: String, value: LogFact)]
+    ) {
         events.append(
             .log(
                 LogEvent(

@@ -19,6 +19,10 @@ public struct ShardSnapshot: Sendable {
     public var dtlsFailed = 0
     public var dominantSpeakerChanges = 0
     public var keyframeRequests = 0
+    /// Packets sent again by RTX to endpoints that are here now.
+    public var retransmissionsSent = 0
+    /// Sequence numbers that senders were asked for again.
+    public var nacksSent = 0
     public var packetsReceived = 0
     public var bytesReceived = 0
     public var packetsSent = 0

@@ -51,6 +51,14 @@ final class Source {
         encodings.map { EncodingSelector.Candidate(height: $0.stream.height, isActive: $0.stream.isActive) }
     }
 
+    /// Whether a description says what this source was made of; the order in which it does is of no importance.
+    func isDescribed(by other: MediaSource) -> Bool {
+        description == other
+            || description.kind == other.kind && description.name == other.name
+                && description.isSynthetic == other.isSynthetic && Set(description.sources) == Set(other.sources)
+                && Set(description.groups) == Set(other.groups)
+    }
+
     /// The primary SSRCs of a description in order of quality with the RTX stream of each (RFC 5576 SIM and FID groups).
     static func layout(of description: MediaSource) -> [(ssrc: SSRC, rtx: SSRC?, rid: Rid?)] {
         var repairs: [SSRC: SSRC] = [:]

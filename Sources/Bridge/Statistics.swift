@@ -64,7 +64,6 @@ struct Statistics {
     var keyframeRequests = 0
     var channelMessagesReceived = 0
     var channelMessagesSent = 0
-    var retransmissionsSent = 0
     var nacksSent = 0
 
     @inline(__always)

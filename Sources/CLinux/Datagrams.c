@@ -17,12 +17,14 @@
 #define UDP_GRO 104
 #endif
 
-// A coalesced message is at most 65535 bytes. The odd stride keeps the heads of the buffers out of one another's cache sets.
+// A coalesced message is at most 65535 bytes. The odd stride keeps the heads of the buffers out of one another's cache
+// sets.
 enum { MESSAGE_SIZE = 65536, MESSAGE_STRIDE = MESSAGE_SIZE + 1344 };
 
 typedef union {
     struct cmsghdr alignment;
-    char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
+               2 * CMSG_SPACE(sizeof(int))];
 } control_buffer;
 
 typedef union {

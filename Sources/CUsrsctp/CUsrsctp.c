@@ -86,8 +86,10 @@ static bool configure(struct socket *socket) {
         const struct sctp_event event = { .se_assoc_id = SCTP_ALL_ASSOC, .se_type = events[i], .se_on = 1 };
         if (!set(socket, IPPROTO_SCTP, SCTP_EVENT, &event, sizeof event)) return false;
     }
-    return usrsctp_set_non_blocking(socket, 1) == 0 && set(socket, SOL_SOCKET, SO_LINGER, &abort_on_close, sizeof abort_on_close) &&
-           set(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) && set(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size) &&
+    return usrsctp_set_non_blocking(socket, 1) == 0 &&
+           set(socket, SOL_SOCKET, SO_LINGER, &abort_on_close, sizeof abort_on_close) &&
+           set(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) &&
+           set(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof size) &&
            set(socket, IPPROTO_SCTP, SCTP_NODELAY, &on, sizeof on) &&
            set(socket, IPPROTO_SCTP, SCTP_INITMSG, &streams, sizeof streams) &&
            set(socket, IPPROTO_SCTP, SCTP_ENABLE_STREAM_RESET, &resets, sizeof resets) &&

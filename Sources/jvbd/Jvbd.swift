@@ -14,7 +14,7 @@ struct Jvbd: AsyncParsableCommand {
             JVB_ADVERTISE_IPS and so on. "jvbd config" prints every one with its value and origin.
             """,
         version: Version.string,
-        subcommands: [RunCommand.self, DemoCommand.self, ConfigCommand.self],
+        subcommands: [RunCommand.self, DemoCommand.self, BenchCommand.self, ConfigCommand.self],
         defaultSubcommand: RunCommand.self)
 }
 

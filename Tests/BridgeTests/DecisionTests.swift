@@ -36,7 +36,8 @@ struct DecisionTests {
         #expect(constraints.maxHeight(of: "a") == 180, "the first message without default means 180")
         constraints.apply(
             ReceiverVideoConstraints(
-                defaultConstraints: VideoConstraints(maxHeight: 360), constraints: ["a": VideoConstraints(maxHeight: 720)]))
+                defaultConstraints: VideoConstraints(maxHeight: 360),
+                constraints: ["a": VideoConstraints(maxHeight: 720)]))
         constraints.apply(ReceiverVideoConstraints(onStageSources: ["c"]))
         #expect(constraints.lastN == 2)
         #expect(constraints.maxHeight(of: "a") == 720)
@@ -67,7 +68,8 @@ struct DecisionTests {
         var requester = KeyframeRequester()
         let start = Instant(nanoseconds: 1)
         var sent = 0
-        for millisecond in 0..<Int64(1000) where requester.request(now: start + .milliseconds(millisecond), roundTrip: .milliseconds(20)) {
+        for millisecond in 0..<Int64(1000)
+        where requester.request(now: start + .milliseconds(millisecond), roundTrip: .milliseconds(20)) {
             sent += 1
         }
         #expect(sent == 4)
@@ -76,7 +78,10 @@ struct DecisionTests {
         #expect(!requester.isPending)
     }
 
-    @Test(arguments: [(1.0, 0.0), (2.718_281_828_459_045, 1), (0.5, -0.693_147_180_559_945_3), (1e-10, -23.025_850_929_940_457), (1716, 7.447_751_280_047_907)])
+    @Test(arguments: [
+        (1.0, 0.0), (2.718_281_828_459_045, 1), (0.5, -0.693_147_180_559_945_3), (1e-10, -23.025_850_929_940_457),
+        (1716, 7.447_751_280_047_907),
+    ])
     func theLogarithmIsOne(x: Double, expected: Double) {
         #expect(abs(SpeechActivity.naturalLogarithm(x) - expected) < 1e-12 * max(1, abs(expected)))
     }

@@ -24,7 +24,8 @@ struct ForwarderTests {
             timestamp: RTPTimestamp(rawValue: input.timestamp), slot: SlotID(rawValue: 0), payloadOffset: 12,
             payloadLength: 100, payloadType: PayloadType(secondOctet: 100),
             flags: input.key ? [.keyframeStart, .vp8, .pictureID, .tl0PicIdx] : [.vp8, .pictureID, .tl0PicIdx],
-            pictureID: input.pictureID, tl0PicIdx: input.tl0, pictureIDOffset: 2, tl0PicIdxOffset: 4, descriptorLength: 6,
+            pictureID: input.pictureID, tl0PicIdx: input.tl0, pictureIDOffset: 2, tl0PicIdxOffset: 4,
+            descriptorLength: 6,
             audioLevel: 0, videoOrientation: 0, dependencyDescriptorOffset: 0, dependencyDescriptorLength: 0)
     }
 
@@ -32,7 +33,8 @@ struct ForwarderTests {
         _ forwarder: inout Forwarder, _ input: Input, start: UInt64 = 100, aligned: RTPTimestamp? = nil
     ) -> Forwarder.Verdict {
         forwarder.process(
-            entry(input), of: StreamID(rawValue: 0), encoding: input.encoding, start: { start }, aligned: { _ in aligned },
+            entry(input), of: StreamID(rawValue: 0), encoding: input.encoding, start: { start },
+            aligned: { _ in aligned },
             now: Instant(nanoseconds: 1_000_000_000) + .milliseconds(input.at))
     }
 
@@ -83,25 +85,35 @@ struct ForwarderTests {
         var forwarder = Self.video(target: 0)
         _ = Self.run(&forwarder, Input(encoding: 0, sequence: 10, timestamp: 3000, pictureID: 5, tl0: 9, key: true))
         let last = try #require(
-            Self.packet(Self.run(&forwarder, Input(encoding: 0, sequence: 11, timestamp: 6000, pictureID: 6, tl0: 10, at: 33))))
+            Self.packet(
+                Self.run(&forwarder, Input(encoding: 0, sequence: 11, timestamp: 6000, pictureID: 6, tl0: 10, at: 33))))
         forwarder.target = 2
         // What waits for the switch goes on getting the old encoding.
-        #expect(Self.packet(Self.run(&forwarder, Input(encoding: 0, sequence: 12, timestamp: 6000, pictureID: 6, tl0: 10, at: 34))) != nil)
-        guard case .dropAwaitingKeyframe = Self.run(&forwarder, Input(encoding: 2, sequence: 900, timestamp: 77, at: 50)) else {
+        #expect(
+            Self.packet(
+                Self.run(&forwarder, Input(encoding: 0, sequence: 12, timestamp: 6000, pictureID: 6, tl0: 10, at: 34)))
+                != nil)
+        guard
+            case .dropAwaitingKeyframe = Self.run(&forwarder, Input(encoding: 2, sequence: 900, timestamp: 77, at: 50))
+        else {
             Issue.record("no switch without a keyframe")
             return
         }
         let first = try #require(
             Self.packet(
                 Self.run(
-                    &forwarder, Input(encoding: 2, sequence: 901, timestamp: 77, pictureID: 32_000, tl0: 200, key: true, at: 66))))
+                    &forwarder,
+                    Input(encoding: 2, sequence: 901, timestamp: 77, pictureID: 32_000, tl0: 200, key: true, at: 66))))
         #expect(first.outputIndex == last.outputIndex + 2)
         #expect(first.pictureID == 7)
         #expect(first.tl0PicIdx == 11)
         let step = first.timestamp.distance(from: last.timestamp)
         #expect(step >= 33 * 90 - 90 && step <= 3000 + 75 * 90, "33 ms have passed, not \(step) ticks")
         let next = try #require(
-            Self.packet(Self.run(&forwarder, Input(encoding: 2, sequence: 902, timestamp: 3077, pictureID: 32_001, tl0: 201, at: 99))))
+            Self.packet(
+                Self.run(
+                    &forwarder, Input(encoding: 2, sequence: 902, timestamp: 3077, pictureID: 32_001, tl0: 201, at: 99))
+            ))
         #expect(next.outputIndex == first.outputIndex + 1)
         #expect(next.timestamp.distance(from: first.timestamp) == 3000)
         #expect(next.pictureID == 8)
@@ -161,13 +173,18 @@ struct ForwarderTests {
             Self.packet(Self.run(&forwarder, Input(encoding: 0, sequence: 10, timestamp: 0, pictureID: 1, key: true))))
         forwarder.target = Forwarder.none
         for sequence in 11...500 {
-            #expect(Self.packet(Self.run(&forwarder, Input(encoding: 0, sequence: UInt64(sequence), timestamp: 0))) == nil)
+            #expect(
+                Self.packet(Self.run(&forwarder, Input(encoding: 0, sequence: UInt64(sequence), timestamp: 0))) == nil)
         }
         forwarder.target = 0
-        #expect(Self.packet(Self.run(&forwarder, Input(encoding: 0, sequence: 501, timestamp: 1_800_000, at: 20_000))) == nil)
+        #expect(
+            Self.packet(Self.run(&forwarder, Input(encoding: 0, sequence: 501, timestamp: 1_800_000, at: 20_000)))
+                == nil)
         let after = try #require(
             Self.packet(
-                Self.run(&forwarder, Input(encoding: 0, sequence: 502, timestamp: 1_803_000, pictureID: 400, key: true, at: 20_033))))
+                Self.run(
+                    &forwarder,
+                    Input(encoding: 0, sequence: 502, timestamp: 1_803_000, pictureID: 400, key: true, at: 20_033))))
         #expect(after.outputIndex == before.outputIndex + 1)
         #expect(after.pictureID == 2)
         #expect(after.timestamp.distance(from: before.timestamp) > 1_700_000, "20 s passed")
@@ -183,6 +200,28 @@ struct ForwarderTests {
         #expect(eleven.outputIndex == twelve.outputIndex - 1)
         // What the old encoding sends after the switch would collide with the new one's numbers.
         #expect(Self.packet(Self.run(&forwarder, Input(encoding: 0, sequence: 13, timestamp: 1))) == nil)
+    }
+
+    @Test func paddingNamesNoPicture() throws {
+        var forwarder = Self.video(target: 0)
+        let before = try #require(
+            Self.packet(
+                Self.run(&forwarder, Input(encoding: 0, sequence: 10, timestamp: 1, pictureID: 500, tl0: 9, key: true)))
+        )
+        // An empty packet: its entry has no descriptor.
+        var padding = Self.entry(Input(encoding: 0, sequence: 11, timestamp: 1))
+        padding.flags = []
+        padding.payloadLength = 0
+        let verdict = forwarder.process(
+            padding, of: StreamID(rawValue: 0), encoding: 0, start: { 100 }, aligned: { _ in nil },
+            now: Instant(nanoseconds: 1_000_000_000))
+        #expect(Self.packet(verdict)?.outputIndex == before.outputIndex + 1)
+        forwarder.target = 1
+        let after = try #require(
+            Self.packet(
+                Self.run(&forwarder, Input(encoding: 1, sequence: 5, timestamp: 1, pictureID: 7, tl0: 1, key: true))))
+        #expect(after.pictureID == 501)
+        #expect(after.tl0PicIdx == 10)
     }
 
     @Test func aRebornForwarderGoesOnWhereTheStreamStands() throws {
@@ -204,7 +243,9 @@ struct ForwarderTests {
         var at: Int64 = 0
         for _ in 0..<4000 {
             at += 3
-            if Int.random(in: 0..<50, using: &random) == 0 { forwarder.target = Int8.random(in: -1...2, using: &random) }
+            if Int.random(in: 0..<50, using: &random) == 0 {
+                forwarder.target = Int8.random(in: -1...2, using: &random)
+            }
             let encoding = Int.random(in: 0...2, using: &random)
             let sequence = next[encoding]
             next[encoding] += 1

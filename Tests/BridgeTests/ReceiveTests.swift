@@ -7,7 +7,9 @@ import Testing
 
 /// Bookkeeping of received streams: ring, loss, NACK.
 struct ReceiveTests {
-    private static func entry(_ sequence: UInt64, slab: SlotSlab, at: Instant = Instant(nanoseconds: 0)) throws -> RingEntry {
+    private static func entry(_ sequence: UInt64, slab: SlotSlab, at: Instant = Instant(nanoseconds: 0)) throws
+        -> RingEntry
+    {
         RingEntry(
             sequence: sequence, receivedAt: at, timestamp: RTPTimestamp(rawValue: 0),
             slot: try #require(slab.take(length: 1000)), payloadOffset: 12, payloadLength: 988,
@@ -71,7 +73,8 @@ struct ReceiveTests {
         #expect(none == nil)
         // 65530...65549 across the wrap without every fifth.
         for sequence in 65_530..<UInt64(65_550) where sequence % 5 != 0 || sequence == 65_530 {
-            statistics.received(sequence, timestamp: RTPTimestamp(rawValue: 0), payloadLength: 10, now: Instant(nanoseconds: 0))
+            statistics.received(
+                sequence, timestamp: RTPTimestamp(rawValue: 0), payloadLength: 10, now: Instant(nanoseconds: 0))
         }
         let first = statistics.report()
         let report = try #require(first)

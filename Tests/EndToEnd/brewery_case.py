@@ -39,26 +39,24 @@ def _check_five(ids, answers):
         assert reply["sources"] == ["jvb-a0", "jvb-v0"], reply
     assert replies[2] == {"endpoints": {one: {"expired": False, "transport": None}}, "sources": None}, replies[2]
     assert replies[3] == {"endpoints": {}, "sources": None}, replies[3]
-    assert len({r["endpoints"][e]["transport"]["ufrag"] for r, e in zip((replies[0], replies[1], replies[4]), ids)}) == 3
+    fragments = {replies[i]["endpoints"][e]["transport"]["ufrag"] for i, e in zip((0, 1, 4), ids)}
+    assert len(fragments) == 3, fragments
 
 
 def five_pipelined_requests_are_answered_in_order(options):
     with Deployment(options) as deployment:
-        arrived, under_way, left_over = [], collections.deque(), []
+        under_way, left_over = collections.deque(), []
 
         def begin_one(kind):
             meeting, ids, requests = _five_requests()
             answers = deployment.focus.send([(deployment.NICKNAME, request, kind) for request in requests])
-            for index, answer in enumerate(answers):
-                answer.add_done_callback(lambda _, index=index: arrived.append((meeting, index)))
             under_way.append((meeting, ids, answers))
 
         def finish_one():
             meeting, ids, answers = under_way.popleft()
             _check_five(ids, [answer.result(30) for answer in answers])
-            order = [index for other, index in arrived if other == meeting]
-            assert order == [0, 1, 2, 3, 4], f"answers came in the order {order}"
-            arrived[:] = [(other, index) for other, index in arrived if other != meeting]
+            order = [answer.arrival for answer in answers]
+            assert order == sorted(order), f"answers came in the order {order}"
             left_over.extend(deployment.focus.send([(deployment.NICKNAME, colibri.expire(meeting), "set")]))
 
         begin = time.monotonic()
@@ -174,5 +172,25 @@ def bad_requests_get_an_error_and_the_stream_goes_on(options):
         return f"{len(bad)} refused, {len(tolerated)} tolerated"
 
 
+def a_kick_is_followed_by_a_new_entry_and_sigterm_by_a_farewell(options):
+    with Deployment(options) as deployment:
+        kick = (f"<query xmlns='http://jabber.org/protocol/muc#admin'><item nick='{deployment.NICKNAME}' role='none'/>"
+                "</query>")
+        assert deployment.focus.ask(deployment.prosody.brewery, kick).get("type") == "result"
+        assert deployment.NICKNAME not in deployment.focus.bridges, "the room shows it as gone"
+        back = deployment.focus.wait_for_bridge(deployment.NICKNAME, 10)
+        assert deployment.ask(colibri.health_check(), "get").get("type") == "result"
+        assert deployment.bridge.text().count("logged in") == 1, "the stream was kept"
+
+        status, seconds = deployment.bridge.stop()
+        assert status == 143, f"exit status {status} after SIGTERM"
+        end = time.monotonic() + 2
+        while deployment.NICKNAME in deployment.focus.bridges:
+            assert time.monotonic() < end, "it is gone, and still shown in the room"
+            time.sleep(0.05)
+        return f"back after {back:.1f} s, stopped in {seconds:.1f} s"
+
+
 CASES = [without_a_password_it_exits_78_with_one_line, a_refused_login_is_one_line_and_tried_again,
-         bad_requests_get_an_error_and_the_stream_goes_on, five_pipelined_requests_are_answered_in_order]
+         bad_requests_get_an_error_and_the_stream_goes_on,
+         a_kick_is_followed_by_a_new_entry_and_sigterm_by_a_farewell, five_pipelined_requests_are_answered_in_order]

@@ -31,7 +31,7 @@ class Focus:
         self.health = []  # (time, nickname, None or what was wrong)
         self.disconnects = 0
         self._health_interval = health_interval
-        self._identifiers = itertools.count(1)
+        self._identifiers, self._arrivals = itertools.count(1), itertools.count(1)
         self._waiting = {}
         self._joined = threading.Event()
         self._stopping = False
@@ -99,6 +99,7 @@ class Focus:
     def _answer(self, stanza):
         waiting = self._waiting.pop(stanza.xml.get("id"), None)
         if waiting and stanza.xml.get("type") in ("result", "error"):
+            waiting.arrival = next(self._arrivals)
             waiting.set_result(stanza.xml)
 
     async def _check_health(self):
@@ -110,7 +111,8 @@ class Focus:
     async def _check_health_of(self, nickname):
         complaint = None
         try:
-            iq = await asyncio.wait_for(asyncio.wrap_future(self._send([(nickname, colibri.health_check(), "get")])[0]), 15)
+            answer, = self._send([(nickname, colibri.health_check(), "get")])
+            iq = await asyncio.wait_for(asyncio.wrap_future(answer), 15)
             if iq.get("type") != "result":
                 complaint = str(colibri.Refused(iq))
         except (asyncio.TimeoutError, ConnectionError) as error:
@@ -142,7 +144,8 @@ class Focus:
         return result.result(10)
 
     def send(self, requests):
-        """Sends (nickname or address, element or XML text, IQ type) each, in one write; futures of the answering IQs."""
+        """Sends (nickname or address, element or XML text, IQ type) each, in one write. Returns futures of the
+        answering IQs; their `arrival` numbers tell the order in which those came."""
         return self._call(self._send, requests)
 
     def ask(self, nickname, payload, kind="set", seconds=15):

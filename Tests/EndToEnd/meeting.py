@@ -51,9 +51,10 @@ class Participant:
 
 
 class Meeting:
-    def __init__(self, deployment, channel="sctp", setup="actpass", kind="set"):
-        """`channel` is sctp or websocket, `setup` the DTLS role offered to the pages, `kind` the IQ type of the focus."""
-        self.deployment, self.channel, self.setup, self.kind = deployment, channel, setup, kind
+    def __init__(self, deployment, channel="sctp", setup="actpass", kind="set", floor=None):
+        """`channel` is sctp or websocket, `setup` the DTLS role offered to the pages, `kind` the IQ type of the focus,
+        `floor` what the pages send at least in kb/s, whatever they think of the network."""
+        self.deployment, self.channel, self.setup, self.kind, self.floor = deployment, channel, setup, kind, floor
         self.id = str(uuid.uuid4())
         self.participants = []
         self.exists = False
@@ -105,7 +106,7 @@ class Meeting:
         page = participant.page
         page.wait("window.participant !== undefined", 20, "the page")
         given = {"id": participant.endpoint, "transport": transport, "media": colibri.MEDIA, "channel": self.channel,
-                 "setup": self.setup, "frameRate": FRAMES_PER_SECOND}
+                 "setup": self.setup, "frameRate": FRAMES_PER_SECOND, "floor": self.floor}
         accepted = page.run(f"participant.join({json.dumps(given)})")
         participant.transport, participant.sources = accepted["transport"], accepted["sources"]
         wanted = {"actpass": "active", "active": "passive"}[self.setup]

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 
-MODULES = ["demo_case", "brewery_case", "meeting_case"]
+MODULES = ["bench_case", "demo_case", "brewery_case", "meeting_case", "codec_case", "address_case"]
 
 
 def isolate():
@@ -26,10 +26,12 @@ def isolate():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bridge", required=True, help="the jvbd to test")
+    parser.add_argument("--peer", default="", help="the jvbd-peer to test it with; by default the one next to it")
     parser.add_argument("--only", default="", help="run only cases whose name contains this")
     parser.add_argument("--screenshots", default="", help="folder for pictures of the pages")
     options = parser.parse_args()
     options.bridge = os.path.abspath(options.bridge)
+    options.peer = os.path.abspath(options.peer or os.path.join(os.path.dirname(options.bridge), "jvbd-peer"))
     isolate()
     passed = failed = 0
     for module in map(importlib.import_module, MODULES):

@@ -46,7 +46,8 @@ struct ImportTableTests {
     func coresHaveNoClockEntropySocketOrLock(module: String) throws {
         let forbidden = [
             "ContinuousClock", "SuspendingClock", "clock_gettime", "gettimeofday", "SystemRandomNumberGenerator",
-            "Date()", "socket(", "recvfrom(", "sendto(", "Mutex<", "NSLock", "pthread_", "DispatchQueue", "Task {", "print(",
+            "Date()", "socket(", "recvfrom(", "sendto(", "Mutex<", "NSLock", "pthread_", "DispatchQueue", "Task {",
+            "print(",
         ]
         for (name, text) in try Self.files(of: module) {
             for line in text.split(separator: "\n") {
@@ -76,7 +77,9 @@ struct ImportTableTests {
     func everyFileSaysItsJobAndItsLicence(module: String) throws {
         for (name, text) in try Self.files(of: module) {
             let head = text.prefix(1500)
-            #expect(head.hasPrefix("// Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0"), "\(module)/\(name)")
+            #expect(
+                head.hasPrefix("// Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0"),
+                "\(module)/\(name)")
             #expect(head.contains("/// "), "\(module)/\(name) does not open with a sentence on its job")
             let lines = text.split(separator: "\n", omittingEmptySubsequences: false).count
             #expect(lines <= 501, "\(module)/\(name) has \(lines) lines: often two jobs")

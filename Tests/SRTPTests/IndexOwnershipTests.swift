@@ -32,7 +32,8 @@ import Testing
 
     @Test func aResendOfAnIndexThatWasNeverUsedIsRefused() throws {
         let (engine, sealer) = try make()
-        let results = seal(engine, [request(sealer, 1, 10), request(sealer, 1, 12), request(sealer, 1, 11, isResend: true)])
+        let requests = [request(sealer, 1, 10), request(sealer, 1, 12), request(sealer, 1, 11, isResend: true)]
+        let results = seal(engine, requests)
         #expect(results.map { $0 != nil } == [true, true, false])
         #expect(seal(engine, [request(sealer, 1, 11)]).map { $0 != nil } == [true])
     }

@@ -4,9 +4,10 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 
-# Packages of the build, and those of the end-to-end tests.
+# Packages of the build, of what tests compare with ours or let it talk to, and of the end-to-end tests.
 BUILD_PACKAGES=(libssl-dev libexpat1-dev libusrsctp-dev libsrtp2-dev pkg-config)
 if [ "$(uname -m)" = x86_64 ]; then BUILD_PACKAGES+=(libipsec-mb-dev); fi
+PEER_PACKAGES=(libnice-dev)
 TEST_PACKAGES=(chromium prosody openssl python3 python3-venv iproute2)
 
 need_packages() {

@@ -169,8 +169,9 @@ struct Forwarder: BitwiseCopyable {
         if output > highestOutput {
             highestOutput = output
             lastTimestamp = packet.timestamp
-            lastPictureID = packet.pictureID
-            lastTL0 = packet.tl0PicIdx
+            // Padding has no descriptor and names no picture.
+            if entry.flags.contains(.pictureID) { lastPictureID = packet.pictureID }
+            if entry.flags.contains(.tl0PicIdx) { lastTL0 = packet.tl0PicIdx }
             lastForwardedAt = now
         }
         return packet

@@ -21,8 +21,8 @@ final class OutputStreams {
         let ssrc: SSRC
         let kind: MediaKind
         let seal: SRTPSealer.StreamID
-        let rtxSSRC: SSRC?
-        let rtxSeal: SRTPSealer.StreamID?
+        var rtxSSRC: SSRC?
+        var rtxSeal: SRTPSealer.StreamID?
         /// Where a new run starts: one above the highest index sealed so far.
         var nextIndex: UInt64
         var nextRTXIndex: UInt64
@@ -45,8 +45,9 @@ final class OutputStreams {
     var extensions = ExtensionMap()
     /// RTX payload type by the payload type that it repairs; 0: none.
     var rtxPayloadTypes = InlineArray<128, UInt8>(repeating: 0)
-    /// Smoothed round trip to the receiver, from its receiver reports.
+    /// Smoothed round trip to the receiver, from its receiver reports; a guess before the first.
     private(set) var roundTrip = Interval.milliseconds(100)
+    private var knowsRoundTrip = false
     private(set) var retransmissions = 0
 
     init(sealer: SRTPSealer, profile: ProtectionProfile, path: @escaping () -> Path?) {
@@ -61,10 +62,11 @@ final class OutputStreams {
 
     /// The row of `ssrc`, made on first use; nil when the receiver has as many streams as it may have.
     func row(for ssrc: SSRC, rtx: SSRC?, kind: MediaKind, firstIndex: UInt16) -> Int32? {
-        if let row = rows[ssrc] { return row }
+        if let row = rows[ssrc] {
+            setRetransmission(rtx, of: Int(row))
+            return row
+        }
         guard let seal = sealer.stream(for: ssrc) else { return nil }
-        var rtxSeal: SRTPSealer.StreamID?
-        if let rtx { rtxSeal = sealer.stream(for: rtx) }
         var history: UnsafeMutablePointer<PendingPacket>?
         if kind == .video {
             let memory = UnsafeMutablePointer<PendingPacket>.allocate(capacity: Self.historyLength)
@@ -76,14 +78,23 @@ final class OutputStreams {
             unsafe history = memory
         }
         let next = sealer.highestSealed(seal).map { $0.rawValue + 1 }
-        let nextRTX = rtxSeal.flatMap { sealer.highestSealed($0) }.map { $0.rawValue + 1 }
         unsafe streams.append(
             Stream(
-                ssrc: ssrc, kind: kind, seal: seal, rtxSSRC: rtxSeal == nil ? nil : rtx, rtxSeal: rtxSeal,
-                nextIndex: next ?? UInt64(firstIndex), nextRTXIndex: nextRTX ?? 1, history: history))
+                ssrc: ssrc, kind: kind, seal: seal, nextIndex: next ?? UInt64(firstIndex), nextRTXIndex: 1,
+                history: history))
         let row = Int32(streams.count - 1)
         rows[ssrc] = row
+        setRetransmission(rtx, of: Int(row))
         return row
+    }
+
+    /// Names the RTX stream of a row, which a later description may change; its numbers go on as well.
+    private func setRetransmission(_ rtx: SSRC?, of row: Int) {
+        guard streams[row].rtxSSRC != rtx else { return }
+        let seal = rtx.flatMap { sealer.stream(for: $0) }
+        streams[row].rtxSSRC = seal == nil ? nil : rtx
+        streams[row].rtxSeal = seal
+        streams[row].nextRTXIndex = seal.flatMap { sealer.highestSealed($0) }.map { $0.rawValue + 1 } ?? 1
     }
 
     /// Where a run of this stream may start.
@@ -117,7 +128,7 @@ final class OutputStreams {
     }
 
     /// Answers a NACK (RFC 4585 section 6.2.1) by RTX (RFC 4588); false when the packet is no longer there or the receiver has no
-    /// RTX for it, so that the caller asks for a keyframe instead.
+    /// RTX for it, so that the caller asks for a keyframe instead. A hole that came from the sender is not ours to mend here.
     func retransmit(
         _ lost: SequenceNumber, on ssrc: SSRC, from source: some EntrySource, into batch: OutboundBatch, now: Instant
     ) -> Bool {
@@ -128,10 +139,15 @@ final class OutputStreams {
             let output = ExtendedSequenceNumber(rawValue: streams[index].nextIndex - 1).nearest(to: lost)?.rawValue
         else { return false }
         let place = unsafe history + Int(output) & (Self.historyLength - 1)
-        guard unsafe place.pointee.outputIndex == output else { return false }
         let packet = unsafe place.pointee
+        guard packet.outputIndex == output else {
+            // What never was sent is missing here as well and has been asked for; what was overwritten is gone.
+            return packet.outputIndex < output || packet.outputIndex == .max
+        }
         // The answer to the last request may still be on its way.
-        if now - packet.sentAt < max(roundTrip * 9 / 10, .milliseconds(5)) { return true }
+        if now - packet.sentAt < (knowsRoundTrip ? max(roundTrip * 9 / 10, .milliseconds(5)) : .milliseconds(5)) {
+            return true
+        }
         guard let (entry, slot) = unsafe source.entry(packet.entrySequence, of: packet.stream) else { return false }
         let facts = unsafe entry.pointee
         guard let payloadType = PayloadType(rawValue: rtxPayloadTypes[Int(facts.payloadType.rawValue)]),
@@ -174,7 +190,8 @@ final class OutputStreams {
     ) -> Int {
         var writer = unsafe HeaderWriter(
             into: room, capacity: 256, marker: facts.flags.contains(.marker), payloadType: payloadType,
-            sequenceNumber: SequenceNumber(rawValue: UInt16(truncatingIfNeeded: index)), timestamp: timestamp, ssrc: ssrc)
+            sequenceNumber: SequenceNumber(rawValue: UInt16(truncatingIfNeeded: index)), timestamp: timestamp,
+            ssrc: ssrc)
         if facts.flags.contains(.audioLevel), let id = extensions[.ssrcAudioLevel] {
             writer.append(id, octet: facts.audioLevel)
         }
@@ -205,7 +222,8 @@ final class OutputStreams {
         if unsafe room.load(fromByteOffset: at, as: UInt8.self) & 0x80 != 0 {
             unsafe room.storeBytes(of: (packet.pictureID | 0x8000).bigEndian, toByteOffset: at, as: UInt16.self)
         } else {
-            unsafe room.storeBytes(of: UInt8(truncatingIfNeeded: packet.pictureID) & 0x7F, toByteOffset: at, as: UInt8.self)
+            unsafe room.storeBytes(
+                of: UInt8(truncatingIfNeeded: packet.pictureID) & 0x7F, toByteOffset: at, as: UInt8.self)
         }
         if facts.flags.contains(.tl0PicIdx) {
             unsafe room.storeBytes(of: packet.tl0PicIdx, toByteOffset: Int(facts.tl0PicIdxOffset), as: UInt8.self)
@@ -229,10 +247,11 @@ final class OutputStreams {
         guard let row = rows[ssrc], let last = streams[Int(row)].lastReport, last.compactNTP == lastSenderReport,
             lastSenderReport != 0
         else { return }
-        let delay = Interval(nanoseconds: Int64(delaySince) * 1_000_000_000 >> 16)
+        let delay = Interval(nanoseconds: (Int64(delaySince) * 1_000_000_000) >> 16)
         let sample = now - last.sentAt - delay
         // A sample above 7 s or below zero is a broken clock, not a path.
         guard sample >= .zero, sample < .seconds(7) else { return }
-        roundTrip = (roundTrip * 7 + sample) / 8
+        roundTrip = knowsRoundTrip ? (roundTrip * 7 + sample) / 8 : sample
+        knowsRoundTrip = true
     }
 }

@@ -10,11 +10,14 @@ extension Endpoint {
     static let forwardedSilenceLimit = 3
 
     /// Files a packet; nil when a stream took its slot over.
-    func receive(_ packet: Span<UInt8>, _ header: RTPHeader, _ slot: SlotID, _ index: UInt64, now: Instant) -> DropReason? {
+    func receive(_ packet: Span<UInt8>, _ header: RTPHeader, _ slot: SlotID, _ index: UInt64, now: Instant)
+        -> DropReason?
+    {
         guard let format = formats[header.payloadType] else { return .unknownPayloadType }
         // Congestion control counts every packet that arrived, whatever becomes of it.
         if let id = formats.extensions[.transportSequenceNumber], let element = header.element(id, in: packet),
-            let number = SequenceNumber(parsing: element, in: packet) {
+            let number = SequenceNumber(parsing: element, in: packet)
+        {
             feedback.received(number, endOfFrame: header.marker && format.kind == .video, now: now)
         }
         guard let (stream, isRetransmission) = find(header, packet) else { return .unknownSSRC }
@@ -22,7 +25,10 @@ extension Endpoint {
             if !isRetransmission { stream.discard(index, header, now: now) }
             return reason
         }
-        if forceMute.video, format.kind == .video { return .forceMuted }
+        if forceMute.video, format.kind == .video {
+            if !isRetransmission { stream.discard(index, header, now: now) }
+            return .forceMuted
+        }
         let outcome: ReceiveStream.Outcome
         if isRetransmission {
             guard let original = restore(header, packet, format, stream) else {
@@ -37,8 +43,8 @@ extension Endpoint {
                 index, header: header, in: packet, slot: slot, payload: header.payloadRange, format: format,
                 payloadType: header.payloadType, extensions: formats.extensions, retransmitted: false, now: now)
         }
-        if stream.hasAwoken {
-            stream.hasAwoken = false
+        if stream.needsReview {
+            stream.needsReview = false
             conference.needsAllocation = true
         }
         switch outcome {
@@ -61,6 +67,7 @@ extension Endpoint {
             for source in sources {
                 guard let encoding = source.encodings.first(where: { $0.rid == rid }) else { continue }
                 streams[header.ssrc] = (encoding.stream, isRetransmission)
+                if !isRetransmission { encoding.stream.ssrc = header.ssrc }
                 return (encoding.stream, isRetransmission)
             }
         }

@@ -67,6 +67,12 @@ struct NackRequester {
         if givenUp { missing.removeAll { $0.requests == Self.maximumRequests && $0.nextRequestAt <= now } }
     }
 
+    /// Everything up to `sequence` is unwanted, whether it came or not.
+    mutating func skip(to sequence: UInt64) {
+        missing.removeAll(keepingCapacity: true)
+        expected = max(expected ?? 0, sequence + 1)
+    }
+
     /// A keyframe made everything before `sequence` unneeded.
     mutating func forget(before sequence: UInt64) {
         if !missing.isEmpty { missing.removeAll { $0.sequence < sequence } }

@@ -7,7 +7,7 @@ import RTP
 
 struct PayloadFormat: BitwiseCopyable {
     enum Codec: UInt8, BitwiseCopyable {
-        case opus, redundantAudio, telephoneEvent, vp8, vp9, h264, av1, retransmission, otherAudio, otherVideo
+        case opus, redundantAudio, telephoneEvent, vp8, vp9, h264, h265, av1, retransmission, otherAudio, otherVideo
     }
 
     var codec: Codec
@@ -50,10 +50,12 @@ struct PayloadFormats {
         case "vp8": format.codec = .vp8
         case "vp9": format.codec = .vp9
         case "h264": format.codec = .h264
+        case "h265": format.codec = .h265
         case "av1": format.codec = .av1
         case "rtx":
             format.codec = .retransmission
-            guard let repaired = type.parameter("apt").flatMap({ UInt8($0) }).flatMap(PayloadType.init(rawValue:)) else {
+            guard let repaired = type.parameter("apt").flatMap({ UInt8($0) }).flatMap(PayloadType.init(rawValue:))
+            else {
                 return
             }
             format.repairs = repaired

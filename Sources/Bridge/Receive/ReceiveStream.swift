@@ -5,7 +5,8 @@
 import RTP
 
 final class ReceiveStream {
-    let ssrc: SSRC
+    /// As signalled, or as learnt from packets that name this encoding.
+    var ssrc: SSRC
     let kind: MediaKind
     /// Index of this encoding in its source, lowest quality first.
     let encoding: Forwarder.EncodingIndex
@@ -21,8 +22,8 @@ final class ReceiveStream {
     /// Picture height in lines: nominal until a keyframe tells.
     private(set) var height: Int
     private(set) var isActive = false
-    /// The stream came to life since this was last cleared: receivers may want it now.
-    var hasAwoken = false
+    /// The stream came to life or changed its size since this was last cleared: who gets it has to be decided anew.
+    var needsReview = false
     /// The sender's stream has a hole that only a keyframe mends.
     private(set) var needsKeyframe = false
 
@@ -42,7 +43,8 @@ final class ReceiveStream {
         self.id = id
         height = nominalHeight
         reception = ReceptionStatistics(clockRate: clockRate)
-        ring = PacketRing(slab: slab, capacity: kind == .audio ? 128 : 1024, byteLimit: kind == .audio ? 64 << 10 : 1 << 20)
+        ring = PacketRing(
+            slab: slab, capacity: kind == .audio ? 128 : 1024, byteLimit: kind == .audio ? 64 << 10 : 1 << 20)
     }
 
     /// What `accept` made of a packet.
@@ -78,8 +80,10 @@ final class ReceiveStream {
             descriptorLength: 0, audioLevel: 0, videoOrientation: 0, dependencyDescriptorOffset: 0,
             dependencyDescriptorLength: 0)
         readExtensions(header, packet, extensions, &entry)
-        if kind == .video, !payload.isEmpty, !describe(packet.extracting(payload), format, &entry) {
-            return .dropped(.descriptorMalformed)
+        if kind == .video, !payload.isEmpty {
+            guard describe(packet.extracting(payload), packet, format, &entry) else {
+                return .dropped(.descriptorMalformed)
+            }
         }
         if entry.flags.contains(.keyframeStart) {
             keyframes.keyframeArrived()
@@ -90,17 +94,17 @@ final class ReceiveStream {
         return .accepted(sequence)
     }
 
-    /// An authentic packet that the bridge does not forward; the numbering closes over it.
+    /// An authentic packet that the bridge does not forward: the numbering of audio closes over it, video is not asked for again.
     func discard(_ index: UInt64, _ header: RTPHeader, now: Instant) {
         noteReception(index, header, header.payloadLength, now)
-        gaps.drop(index)
+        if kind == .audio { gaps.drop(index) } else { nacks.skip(to: index) }
     }
 
     private func noteReception(_ index: UInt64, _ header: RTPHeader, _ length: Int, _ now: Instant) {
         reception.received(index, timestamp: header.timestamp, payloadLength: length, now: now)
         if !isActive {
             isActive = true
-            hasAwoken = true
+            needsReview = true
         }
     }
 
@@ -126,31 +130,68 @@ final class ReceiveStream {
     }
 
     /// Finds what a forwarder has to know of the payload; false when its descriptor is malformed.
-    private func describe(_ payload: Span<UInt8>, _ format: PayloadFormat, _ entry: inout RingEntry) -> Bool {
+    private func describe(
+        _ payload: Span<UInt8>, _ packet: Span<UInt8>, _ format: PayloadFormat, _ entry: inout RingEntry
+    ) -> Bool {
+        let startsKeyframe: Bool
         switch format.codec {
         case .vp8:
             guard let descriptor = VP8PayloadDescriptor(parsing: payload) else { return false }
-            entry.flags.insert(.vp8)
-            entry.descriptorLength = UInt8(descriptor.length)
-            if let pictureID = descriptor.pictureID {
-                entry.flags.insert(.pictureID)
-                entry.pictureID = pictureID
-                entry.pictureIDOffset = UInt8(descriptor.pictureIDOffset)
-            }
-            if let tl0PicIdx = descriptor.tl0PicIdx {
-                entry.flags.insert(.tl0PicIdx)
-                entry.tl0PicIdx = tl0PicIdx
-                entry.tl0PicIdxOffset = UInt8(descriptor.tl0PicIdxOffset)
-            }
-            if descriptor.isKeyframe && descriptor.isStartOfFrame {
-                entry.flags.insert(.keyframeStart)
-                if let height = descriptor.height, let width = descriptor.width { self.height = Int(min(width, height)) }
-            }
+            startsKeyframe = note(descriptor, &entry)
+        case .vp9:
+            guard let descriptor = VP9PayloadDescriptor(parsing: payload) else { return false }
+            startsKeyframe = descriptor.isKeyframe && descriptor.startOfFrame && (descriptor.spatialLayer ?? 0) == 0
+        case .h264:
+            guard let content = H264Payload(parsing: payload) else { return false }
+            startsKeyframe = content.isKeyframe
+        case .h265:
+            guard let content = H265Payload(parsing: payload) else { return false }
+            startsKeyframe = content.isKeyframe
+        case .av1:
+            guard let descriptor = AV1PayloadDescriptor(parsing: payload) else { return false }
+            startsKeyframe =
+                dependencyHeader(of: packet, entry).map { $0.hasStructure && $0.startOfFrame }
+                ?? descriptor.startsSequence
         default:
             // A codec whose keyframes are not recognised may start anywhere.
-            entry.flags.insert(.keyframeStart)
+            startsKeyframe = true
         }
+        if startsKeyframe { entry.flags.insert(.keyframeStart) }
         return true
+    }
+
+    /// Keeps the fields that forwarders rewrite; says whether the packet starts a keyframe.
+    private func note(_ descriptor: VP8PayloadDescriptor, _ entry: inout RingEntry) -> Bool {
+        entry.flags.insert(.vp8)
+        entry.descriptorLength = UInt8(descriptor.length)
+        if let pictureID = descriptor.pictureID {
+            entry.flags.insert(.pictureID)
+            entry.pictureID = pictureID
+            entry.pictureIDOffset = UInt8(descriptor.pictureIDOffset)
+        }
+        if let tl0PicIdx = descriptor.tl0PicIdx {
+            entry.flags.insert(.tl0PicIdx)
+            entry.tl0PicIdx = tl0PicIdx
+            entry.tl0PicIdxOffset = UInt8(descriptor.tl0PicIdxOffset)
+        }
+        guard descriptor.isKeyframe && descriptor.isStartOfFrame else { return false }
+        if let height = descriptor.height, let width = descriptor.width { noteHeight(Int(min(width, height))) }
+        return true
+    }
+
+    /// A picture of another size may be too large now, or large enough.
+    private func noteHeight(_ lines: Int) {
+        guard lines != height else { return }
+        height = lines
+        needsReview = true
+    }
+
+    /// The start of the packet's dependency descriptor; nil when it has none.
+    private func dependencyHeader(of packet: Span<UInt8>, _ entry: RingEntry) -> DependencyDescriptorHeader? {
+        let start = Int(entry.dependencyDescriptorOffset)
+        let end = start + Int(entry.dependencyDescriptorLength)
+        guard start < end, end <= packet.count else { return nil }
+        return DependencyDescriptorHeader(parsing: packet.extracting(start..<end))
     }
 
     // MARK: Feedback

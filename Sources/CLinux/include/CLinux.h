@@ -1,6 +1,6 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 //
-// What Swift cannot see of Linux: batches of datagrams with control messages, UDP segmentation offload, thread placement.
+// What Swift cannot see of Linux: batches of datagrams with control messages, segmentation offload, thread placement.
 // Every function that can fail returns -errno. Addresses are host-order integers, so that no sockaddr reaches Swift.
 #ifndef CLINUX_H
 #define CLINUX_H
@@ -53,8 +53,8 @@ bool clinux_send_set(clinux_send_batch *batch, uint32_t index, bool ipv6_socket,
 // Sends entries first..<first+count; returns how many were accepted, or -errno when not even the first.
 int clinux_send(clinux_send_batch *batch, int fd, uint32_t first, uint32_t count);
 
-// Waits until one of at most 32 descriptors is readable; bit i of the result is descriptor i. 0: time is up, or a signal.
-// A negative time waits for ever.
+// Waits until one of at most 32 descriptors is readable; bit i of the result is descriptor i. 0: time is up, or a
+// signal came. A negative time waits for ever.
 uint32_t clinux_wait_readable(const int *fds, uint32_t count, int64_t nanoseconds);
 bool clinux_wait_writable(int fd, int64_t nanoseconds);
 

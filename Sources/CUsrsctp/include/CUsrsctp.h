@@ -1,9 +1,9 @@
 // Copyright the jvbd authors. SPDX-License-Identifier: Apache-2.0
 //
-// usrsctp as one state machine without threads or sockets of its own: packets, messages and time go in, callbacks come out.
-// All functions are to be called from one thread; the callbacks come on that thread, from inside these functions, and must
-// not call back. An association is known by two integers: the address that its packets carry (never 0), and a serial
-// number that its messages and notifications carry. Functions that can fail return -errno or NULL.
+// usrsctp as one state machine without sockets or timers of its own: packets, messages and time go in, callbacks come
+// out. All functions are to be called from one thread; the callbacks come on that thread, from inside these functions,
+// and must not call back. An association is known by two integers: the address that its packets carry (never 0), and a
+// serial number that its messages and notifications carry. Functions that can fail return -errno or NULL.
 #ifndef CUSRSCTP_H
 #define CUSRSCTP_H
 
@@ -27,7 +27,8 @@ typedef enum { CUSRSCTP_UP, CUSRSCTP_RESTARTED, CUSRSCTP_DOWN } cusrsctp_change;
 typedef struct {
     void (*packet)(uint64_t address, const uint8_t *bytes, size_t count);
     // A user message, or the next part of one; is_last ends it.
-    void (*message)(uint64_t serial, uint16_t stream, uint32_t payload, const uint8_t *bytes, size_t count, bool is_last);
+    void (*message)(uint64_t serial, uint16_t stream, uint32_t payload, const uint8_t *bytes, size_t count,
+                    bool is_last);
     void (*changed)(uint64_t serial, cusrsctp_change change);
     // The peer has reset these outgoing streams of its; a count of 0 means all.
     void (*reset)(uint64_t serial, const uint16_t *streams, size_t count);

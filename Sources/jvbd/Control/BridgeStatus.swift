@@ -3,7 +3,6 @@
 /// What the process as a whole is up to: draining, shutting down, healthy, in which brewery rooms. Written by few,
 /// read by presence, statistics and HTTP.
 
-
 final class BridgeStatus: Sendable {
     enum Shutdown: String, Sendable {
         case running = "RUNNING"

@@ -59,7 +59,9 @@ enum DatagramCarrier {
         }
 
         func carry(_ datagram: InboundDatagram, to shard: Int) -> Bool {
-            guard shard < outgoing.count, let ring = outgoing[shard], datagram.count <= Parcel.capacity else { return false }
+            guard shard < outgoing.count, let ring = outgoing[shard], datagram.count <= Parcel.capacity else {
+                return false
+            }
             var parcel = Parcel(kind: .datagram, count: UInt16(datagram.count), path: datagram.path)
             unsafe withUnsafeMutableBytes(of: &parcel.bytes) { room in
                 unsafe room.copyMemory(from: UnsafeRawBufferPointer(start: datagram.bytes, count: datagram.count))

@@ -22,8 +22,11 @@ struct MediaAddresses: Sendable {
         var list = bases.map { AdvertisedCandidate(address: $0.address, kind: .host) }
         for advertised in configuration.advertised {
             // A NAT maps within a family; the first address of it is the one that routes out.
-            guard let base = bases.first(where: { $0.address.ip.isIPv6 == advertised.address.isIPv6 && !$0.address.ip.isLoopback })
-                ?? bases.first(where: { $0.address.ip.isIPv6 == advertised.address.isIPv6 })
+            guard
+                let base = bases.first(where: {
+                    $0.address.ip.isIPv6 == advertised.address.isIPv6 && !$0.address.ip.isLoopback
+                })
+                    ?? bases.first(where: { $0.address.ip.isIPv6 == advertised.address.isIPv6 })
             else { continue }
             let address = TransportAddress(ip: advertised.address, port: advertised.port ?? port)
             guard address != base.address, !list.contains(where: { $0.address == address }) else { continue }

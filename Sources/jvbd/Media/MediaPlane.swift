@@ -45,7 +45,8 @@ final class MediaPlane: Sendable {
         }
         if let warning = sockets[0].bufferWarning { logger.warning("\(warning)") }
         let addresses = MediaAddresses(
-            configuration, port: sockets[0].port, isDualStack: sockets[0].isDualStack, includesLoopback: includesLoopback)
+            configuration, port: sockets[0].port, isDualStack: sockets[0].isDualStack,
+            includesLoopback: includesLoopback)
         guard !addresses.bases.isEmpty else {
             throw StartError(
                 description: "JVB_BIND_ADDRESS names no address of this machine; it has "

@@ -14,9 +14,12 @@ struct SystemCallError: Error, CustomStringConvertible {
         errno = -result
     }
 
-    var description: String {
-        guard let text = unsafe strerror(errno) else { return "\(call): error \(errno)" }
-        return unsafe "\(call): \(String(cString: text))"
+    var description: String { "\(call): \(Self.text(of: errno))" }
+
+    /// What the system calls an error number.
+    static func text(of errno: Int32) -> String {
+        guard let text = unsafe strerror(errno) else { return "error \(errno)" }
+        return unsafe String(cString: text)
     }
 }
 
