@@ -40,6 +40,8 @@ final class Endpoint {
     /// Validated paths that lead here, for the shard's table.
     var paths = Set<Path>()
     var fragments = Set<UsernameFragment>()
+    /// No candidate pair works: it goes with the next sweep, as in JVB.
+    var hasFailedICE = false
 
     // What it gets.
     var constraints: ReceiverConstraints

@@ -121,7 +121,9 @@ extension Shard {
         case .pathRemoved(let path):
             endpoint.paths.remove(path)
             release(path, of: endpoint)
-        case .selected(let path): log(.info, "path selected", endpoint, [("remote", .address(path.remote))])
+        case .selected(let path):
+            endpoint.hasFailedICE = false
+            log(.info, "path selected", endpoint, [("remote", .address(path.remote))])
         case .connected:
             statistics.iceSucceeded += 1
             endpoint.openOutputs()
@@ -132,6 +134,7 @@ extension Shard {
             if endpoint.wantsSCTP { events.append(.sctpOpen(endpoint.handle)) }
         case .iceFailed:
             statistics.iceFailed += 1
+            endpoint.hasFailedICE = true
             log(.warning, "ICE failed: no candidate pair works", endpoint, [])
         case .consentLost: log(.warning, "consent lost, media stops", endpoint, [])
         case .consentRegained:

@@ -164,7 +164,6 @@ public final class Shard {
                 statistics.count(.beforeDTLS)
                 return false
             }
-            endpoint.transport.noteActivity(now)
             if DatagramKind(bytes) == .rtcp {
                 receiveRTCP(datagram, opener, from: endpoint)
                 return false
@@ -199,6 +198,7 @@ public final class Shard {
         switch unsafe opener.openRTCP(UnsafeRawBufferPointer(start: datagram.bytes, count: datagram.count), into: room)
         {
         case .success(let length):
+            endpoint.transport.noteActivity(now)
             if let tap {
                 unsafe tap.received(
                     UnsafeRawBufferPointer(start: rtcp, count: length), isRTCP: true, from: endpoint.handle,
@@ -263,6 +263,8 @@ public final class Shard {
 
     /// Files one authentic packet; nil when its stream took the slot over.
     private func receiveRTP(_ slot: SlotID, length: Int, index: UInt64, from endpoint: Endpoint) -> DropReason? {
+        // Only what is authentic is a sign of life: a source address can be forged.
+        endpoint.transport.noteActivity(now)
         if let tap {
             unsafe tap.received(
                 UnsafeRawBufferPointer(start: slab.pointer(slot), count: length), isRTCP: false, from: endpoint.handle,
@@ -391,7 +393,11 @@ public final class Shard {
         for endpoint in conference.endpoints {
             // JVB: never any activity for 2 minutes, or none for 1 minute.
             let limit: Interval = endpoint.outputs == nil ? .seconds(120) : .seconds(60)
-            if now - endpoint.transport.lastHeard > limit { conference.expire(endpoint, "inactive", now: now) }
+            if endpoint.hasFailedICE {
+                conference.expire(endpoint, "ICE failed", now: now)
+            } else if now - endpoint.transport.lastHeard > limit {
+                conference.expire(endpoint, "inactive", now: now)
+            }
         }
         if conference.endpoints.isEmpty, now - conference.createdAt > .seconds(20) { expire(conference) }
     }

@@ -68,6 +68,22 @@ struct ChannelTests {
         #expect(told().last == -1, "no limit")
     }
 
+    @Test func whoCannotReceiveVideoAsksNobodyForIt() throws {
+        let bridge = try VirtualBridge()
+        let sender = VirtualClient("s", 1)
+        try bridge.join(sender)
+        let listener = VirtualClient("l", 2, encodings: 0)
+        var request = listener.endpoint()
+        request.media = Array(VirtualClient.media.prefix(1))
+        bridge.modify(request)
+        try bridge.openChannel(of: listener)
+        bridge.want(listener, 720)
+        bridge.run(.milliseconds(100))
+        #expect(
+            bridge.messages(sender, "SenderSourceConstraints").compactMap { $0["maxHeight"]?.int64 } == [0],
+            "a height that nobody gets need not be encoded")
+    }
+
     @Test func lastNLimitsTheNumberOfVideos() throws {
         let call = try Call()
         call.bridge.want(call.b, 180, lastN: 1)
