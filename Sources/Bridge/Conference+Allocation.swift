@@ -9,7 +9,7 @@ extension Conference {
     /// Decides anew for every receiver and tells clients what changed.
     func allocate(now: Instant) {
         needsAllocation = false
-        var wanted = [Int](repeating: 0, count: sources.count)
+        var wanted = [Int?](repeating: nil, count: sources.count)
         let order = speakers.order(endpoints)
         for receiver in endpoints { allocate(for: receiver, order: order, wanted: &wanted, now: now) }
         for source in sources {
@@ -17,7 +17,7 @@ extension Conference {
         }
     }
 
-    private func allocate(for receiver: Endpoint, order: [Endpoint], wanted: inout [Int], now: Instant) {
+    private func allocate(for receiver: Endpoint, order: [Endpoint], wanted: inout [Int?], now: Instant) {
         let videos = order.lazy.filter { $0 !== receiver }.flatMap(\.sources).filter { $0.kind == .video }
         // Clients of 2022 name endpoints; then the first video of each stands for it.
         var byName: [String: Source] = [:]
@@ -32,7 +32,10 @@ extension Conference {
         for name in names {
             guard let source = byName[name] else { continue }
             let height = receiver.accepts(.video) ? heights[name] ?? 0 : 0
-            wanted[source.index] = Self.higher(wanted[source.index], height)
+            // A receiver that has not spoken yet wants nothing, but its sender need not stop for that.
+            if receiver.constraints.isKnown {
+                wanted[source.index] = Self.higher(wanted[source.index] ?? 0, height)
+            }
             let target = EncodingSelector.select(source.candidates, maxHeight: height)
             setTarget(target, of: source, for: receiver, now: now)
             if target != Forwarder.none { forwarded.append(name) }
@@ -71,8 +74,10 @@ extension Conference {
     }
 
     /// Tells the owner of a source the most that anybody wants of it, when that changed.
-    private func tellSender(of source: Source, height: Int) {
-        guard source.wantedHeight != height else { return }
+    ///
+    /// - Parameter height: nil: no receiver has said anything about it.
+    private func tellSender(of source: Source, height: Int?) {
+        guard let height = height ?? source.wantedHeight.map({ _ in 0 }), source.wantedHeight != height else { return }
         source.wantedHeight = height
         sendSenderConstraints(of: source)
     }

@@ -12,7 +12,8 @@ struct ReceiverConstraints {
     private(set) var maxHeights: [String: Int] = [:]
     private(set) var selected: [String] = []
     private(set) var onStage: [String] = []
-    private var heard = false
+    /// The client has said what it wants; before that its silence is no wish to its senders.
+    private(set) var isKnown = false
 
     /// - Parameter initialLastN: as signalled by COLIBRI, in force until the client says otherwise.
     init(initialLastN: Int? = nil) { lastN = initialLastN ?? -1 }
@@ -21,10 +22,10 @@ struct ReceiverConstraints {
     mutating func apply(_ message: ReceiverVideoConstraints) {
         if let value = message.defaultConstraints {
             defaultMaxHeight = value.effectiveHeight
-        } else if !heard {
+        } else if !isKnown {
             defaultMaxHeight = 180
         }
-        heard = true
+        isKnown = true
         if let value = message.lastN { lastN = value }
         if let value = message.constraints { maxHeights = value.mapValues(\.effectiveHeight) }
         if let value = message.selectedSources { selected = value }
